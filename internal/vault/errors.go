@@ -1,0 +1,23 @@
+package vault
+
+import "errors"
+
+// Sentinels. Implementations wrap them; callers use errors.Is.
+var (
+	// ErrUnavailable says that the store does not answer or refuses to work for now (sealed, overloaded, away).
+	ErrUnavailable = errors.New("vault unavailable")
+	// ErrNotFound says that there is no such record and never was.
+	ErrNotFound = errors.New("record not found")
+	// ErrErased says that the record was destroyed on purpose.
+	ErrErased = errors.New("record erased")
+	// ErrMismatch says that the check-and-set number is not the store's.
+	ErrMismatch = errors.New("check-and-set did not match")
+	// ErrNoKey says that the tenant has no key, or that it was destroyed.
+	ErrNoKey = errors.New("tenant key missing")
+	// ErrCorrupt says that a ciphertext does not open: altered, moved, wrong tenant, wrong purpose or a destroyed key version.
+	ErrCorrupt = errors.New("sealed value does not open")
+	// ErrFull says that the store has no room and nothing was written.
+	ErrFull = errors.New("vault storage full")
+	// ErrDenied says that the store refused our own credentials: a fault of the installation.
+	ErrDenied = errors.New("vault denied the operation")
+)

@@ -1,0 +1,123 @@
+// Package vault is the seam to the secrets store.
+//
+// Mechanism: every tenant has a key in the store that never leaves it. A token set is sealed here, in this process, with
+// AES-256-GCM under a data key of its own that the store generated and wrapped under the tenant's key; the sealed record
+// rests in the store at a path of the tenant and the connection and is replaced by check-and-set only. Smaller secrets
+// (client secrets, parked answers, revocation jobs) are sealed the same way and rest in the database.
+// Associated data binds every ciphertext to its purpose, tenant and place; the tenant is always the caller's, never the
+// one a row claims, so that a row that slipped through a filter does not open.
+//
+// Reason: transit's encrypt is not used for records because its rewrap ignores associated data. Sealing locally also
+// means that nothing but one write stands between a provider's answer and durability.
+//
+// Limit: the store's operator can delete everything; this package can only notice (ErrErased, ErrNoKey, ErrCorrupt).
+//
+// Vault is implemented by embedded (one machine) and hashicorp (a Vault cluster); vaulttest is the conformance suite
+// that any implementation must pass.
+package vault
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/internal/secret"
+)
+
+// Vault is what Tokenkeep asks of a secrets store. Implementations are safe for concurrent use, return errors that wrap
+// the sentinels of this package, and treat every context deadline as "in doubt", never as "did not happen".
+type Vault interface {
+	Keys
+	Records
+	// MAC returns HMAC-SHA256 of data under a pepper that never leaves the store.
+	MAC(ctx context.Context, data []byte) ([]byte, error)
+	// Health returns nil when the store can read and write. Errors: ErrUnavailable.
+	Health(ctx context.Context) error
+	// Close frees what the implementation holds.
+	Close() error
+}
+
+// Keys are the tenants' keys and the data keys they wrap.
+type Keys interface {
+	// CreateKey makes the tenant's key; it does nothing where there is one. Errors: ErrNoKey where it was destroyed.
+	CreateKey(ctx context.Context, tenant uuid.UUID) error
+	// RotateKey adds a version, with which new data keys are wrapped, and returns it. Errors: ErrNoKey.
+	RotateKey(ctx context.Context, tenant uuid.UUID) (version int, err error)
+	// KeyInfo returns the latest version and the lowest one that still unwraps. Errors: ErrNoKey.
+	KeyInfo(ctx context.Context, tenant uuid.UUID) (KeyInfo, error)
+	// SetMinVersion makes versions below min unusable for good. Errors: ErrNoKey.
+	SetMinVersion(ctx context.Context, tenant uuid.UUID, min int) error
+	// DestroyKey destroys the key and with it everything ever sealed under it. It does nothing where there is none.
+	// Afterwards CreateKey for the same tenant fails with ErrNoKey.
+	DestroyKey(ctx context.Context, tenant uuid.UUID) error
+	// NewDataKey returns a fresh 256-bit data key, plain and wrapped. It never creates a tenant key. Errors: ErrNoKey.
+	NewDataKey(ctx context.Context, tenant uuid.UUID) (DataKey, error)
+	// UnwrapDataKeys unwraps many at once, in the order given; it fails as a whole. Errors: ErrNoKey, ErrCorrupt
+	// (wrong tenant, altered, or below the minimum version).
+	UnwrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []WrappedKey) ([]secret.Bytes, error)
+	// RewrapDataKeys wraps the same data keys under the latest version. Errors as UnwrapDataKeys.
+	RewrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []WrappedKey) ([]WrappedKey, error)
+}
+
+// Records are the sealed token sets, one for each connection.
+type Records interface {
+	// ReadRecord returns the record and its check-and-set number. Errors: ErrNotFound (never written, CAS 0 writes it),
+	// ErrErased, ErrCorrupt (a record that cannot even be decoded).
+	ReadRecord(ctx context.Context, ref Ref) (Record, CAS, error)
+	// WriteRecord stores r if the store's number still is cas, durably before it returns, and returns the new number.
+	// CAS 0 means "must not exist". Errors: ErrMismatch, ErrErased, ErrFull (nothing was written).
+	// Any other error leaves open whether the write landed.
+	WriteRecord(ctx context.Context, ref Ref, r Record, cas CAS) (CAS, error)
+	// EraseRecord destroys the record for good: afterwards ReadRecord and WriteRecord say ErrErased. It does nothing
+	// where it is erased already, and marks as erased what never was written.
+	EraseRecord(ctx context.Context, ref Ref) error
+	// ListRecords returns the connections that have a record, in the order of their ids, after the given one
+	// (uuid.Nil to begin), at most limit.
+	ListRecords(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error)
+}
+
+// CAS is the store's own number of a record's version. It serves check-and-set and nothing else.
+type CAS int64
+
+// KeyInfo describes a tenant's key.
+type KeyInfo struct {
+	// Latest is the version that wraps new data keys, from 1.
+	Latest int
+	// Min is the lowest version that still unwraps.
+	Min int
+}
+
+// Ref names a record. Tenant is the caller's tenant.
+type Ref struct {
+	Tenant     uuid.UUID
+	Connection uuid.UUID
+}
+
+// WrappedKey is a data key under a version of the tenant's key.
+type WrappedKey struct {
+	Version int
+	Bytes   []byte
+}
+
+// DataKey is a data key that is used for one sealing and then dropped.
+type DataKey struct {
+	Plain   secret.Bytes
+	Wrapped WrappedKey
+}
+
+// Header is what a record says in the clear. All of it but the key version is bound to the ciphertext.
+type Header struct {
+	// Generation is ours: +1 for each token set stored, never reused.
+	Generation int64
+	// Attempt is the attempt that obtained the token set; it tells whether a doubtful write was mine.
+	Attempt uuid.UUID
+	// Origin says how the token set came: "exchange", "refresh", "import".
+	Origin string
+}
+
+// Record is a sealed token set.
+type Record struct {
+	Header
+	Key        WrappedKey
+	Ciphertext []byte
+}
