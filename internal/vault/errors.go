@@ -20,4 +20,6 @@ var (
 	ErrFull = errors.New("vault storage full")
 	// ErrDenied says that the store refused our own credentials: a fault of the installation.
 	ErrDenied = errors.New("vault denied the operation")
+	// ErrInvalid says that the arguments bind nothing or make no sense (no tenant, no generation): a fault of the caller.
+	ErrInvalid = errors.New("invalid argument to the vault")
 )
