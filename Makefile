@@ -1,0 +1,91 @@
+# Everything one does in this repository. "make help" lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Go is often installed beside PATH; go generate and the tests call it by name.
+export PATH := $(PATH):/usr/local/go/bin
+export CGO_ENABLED := 1
+export GO ?= go
+
+# Flags for "make run" and "make bench": make run ARGS="--listen 127.0.0.1:8090"
+ARGS ?=
+# Packages for "make test": make test PKG=./internal/vault/...
+PKG ?= ./...
+
+LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
+
+# A checkout that git refuses to read (another owner) still builds, without the commit in its version.
+export GOFLAGS ?= $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
+
+##@ Use
+
+.PHONY: run
+run: build ## Start everything on this machine: SQLite, embedded vault, Zoom emulator (ARGS= passes flags)
+	@exec bin/tokenkeep dev $(ARGS)
+
+.PHONY: build
+build: toolchain ## Build bin/tokenkeep
+	@$(GO) build -o bin/tokenkeep ./cmd/tokenkeep
+
+##@ Check
+
+.PHONY: test
+test: setup vet lint generated suite ## Everything that CI runs (PKG= limits the packages of the suite)
+
+.PHONY: setup
+setup: toolchain ## Find, and as root on Debian install, what the tests need
+	@scripts/setup
+
+.PHONY: vet
+vet: toolchain ## go vet
+	@echo "vet"
+	@$(GO) vet ./...
+
+.PHONY: lint
+lint: toolchain ## The linter, pinned in tools/go.mod, configured in .golangci.yml
+	@echo "lint"
+	@$(LINT) run
+
+.PHONY: generated
+generated: toolchain ## Fail when generated code is not what "make generate" makes
+	@echo "generated code"
+	@scripts/check-generated
+
+.PHONY: suite
+suite: toolchain ## All tests with the race detector, on both databases
+	@echo "tests"
+	@$(GO) test -race -timeout 20m $(PKG)
+
+##@ Change
+
+.PHONY: generate
+generate: toolchain ## Regenerate ent/, graph/ and whatever else has a go:generate line
+	@$(GO) generate ./...
+
+.PHONY: format
+format: toolchain ## Format the Go code as the linter wants it
+	@$(LINT) fmt
+
+.PHONY: bench
+bench: build ## Load the service over loopback and print its figures (ARGS= passes flags)
+	@$(GO) run ./bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf bin .cache
+
+##@ Help
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Says what is missing before a compiler says it less clearly.
+.PHONY: toolchain
+toolchain:
+	@command -v $(GO) >/dev/null || { echo "Go is missing: install $$(sed -n 's/^go /Go /p' go.mod) or newer from https://go.dev/dl/" >&2; exit 1; }
+	@command -v $$($(GO) env CC) >/dev/null || { [ "$(MAKECMDGOALS)" = test ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || \
+		{ echo "A C compiler is missing (SQLite is compiled with cgo): install gcc and libc6-dev, or your system's developer tools" >&2; exit 1; }

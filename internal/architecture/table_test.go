@@ -1,0 +1,126 @@
+package architecture_test
+
+// pkg says what a package may do. The zero value may use the standard library and any module but ours.
+type pkg struct {
+	// imports are our packages it may import, as paths below the module; "ent/..." stands for ent and all below it.
+	imports []string
+	// anything lifts the restriction on imports: only the wiring and the test kit have it.
+	anything bool
+	// external, where not nil, are the only modules outside the standard library that it may use, as path prefixes.
+	external []string
+	// process says why the package may read the environment and end the process. Empty: it may not.
+	process string
+	// reveals says why the package lets a secret leave its type (secret.Text.Reveal). Empty: it may not.
+	reveals string
+	// never are names it may not use, as "import/path.Name", where an import alone is harmless.
+	never []string
+}
+
+// standardLibrary is the value of pkg.external that allows no other module.
+var standardLibrary = []string{}
+
+// httpClients are the ways to call out over HTTP.
+var httpClients = []string{
+	"net/http.Client", "net/http.DefaultClient", "net/http.DefaultTransport", "net/http.Transport", "net/http.Get",
+	"net/http.Head", "net/http.Post", "net/http.PostForm", "net/http.NewRequest", "net/http.NewRequestWithContext",
+}
+
+// packages is the layout: who may import whom among our packages. The exact path wins over a "/..." entry, and the
+// longer "/..." entry over the shorter. To add a package, add a line; to open a door, change one.
+var packages = map[string]pkg{
+	// Leaves.
+	"internal/tenant":   {external: []string{"github.com/google/uuid"}},
+	"internal/errs":     {external: standardLibrary},
+	"internal/secret":   {external: standardLibrary},
+	"internal/id":       {external: []string{"github.com/google/uuid", "go.jetify.com/typeid"}},
+	"internal/metadata": {imports: []string{"internal/errs"}, external: standardLibrary},
+
+	// Data access: the schema and its rules know the caller and nothing of what is done with the rows.
+	"ent/schema": {imports: []string{"ent", "ent/hook", "ent/intercept", "ent/privacy", "ent/rule", "internal/id", "internal/tenant"}},
+	"ent/rule":   {imports: []string{"ent/...", "internal/errs", "internal/tenant"}},
+	"ent/...":    {imports: []string{"ent/...", "internal/id", "internal/tenant"}},
+
+	"internal/database": {imports: []string{"ent/...", "internal/errs", "internal/tenant"}},
+
+	// The outside world: providers, their protocol, the store.
+	"internal/provider": {imports: []string{"internal/errs", "internal/secret"}},
+	"internal/oauth": {
+		imports: []string{"internal/provider", "internal/errs", "internal/secret"},
+		reveals: "puts codes, tokens and client secrets on the wire",
+	},
+	"internal/zoom": {
+		imports: []string{"internal/errs", "internal/secret"},
+		reveals: "puts access tokens on the wire and checks webhook signatures",
+	},
+	"internal/vault": {
+		imports: []string{"internal/tenant", "internal/secret", "internal/errs"},
+		reveals: "seals",
+	},
+	"internal/vault/embedded": {
+		imports: []string{"internal/vault", "internal/tenant", "internal/secret", "internal/errs"},
+		reveals: "wraps data keys and reads the root key",
+	},
+	"internal/vault/hashicorp": {
+		imports: []string{"internal/vault", "internal/tenant", "internal/secret", "internal/errs"},
+		reveals: "wraps data keys and reads the store's own token",
+	},
+	"internal/vault/vaulttest": {
+		imports: []string{"internal/vault", "internal/tenant", "internal/secret", "internal/errs"},
+		reveals: "compares what comes out of a store with what went in; imported by tests only",
+	},
+
+	// The domain.
+	"internal/grant": {
+		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		reveals: "the only code that spends, stores or revokes a token",
+	},
+	"internal/connection": {
+		imports: []string{"ent/...", "internal/database", "internal/grant", "internal/oauth", "internal/vault", "internal/zoom", "internal/provider", "internal/app", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		reveals: "hands out credentials",
+	},
+	"internal/app": {
+		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		reveals: "checks the form of client secrets before they are sealed",
+	},
+	"internal/tenancy": {
+		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		reveals: "computes the hash of an API key",
+	},
+	"internal/refresh":   {imports: []string{"internal/connection", "internal/tenant"}},
+	"internal/authorize": {imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/connection", "internal/id", "internal/tenant", "internal/errs", "internal/secret"}},
+	"internal/inbound":   {imports: []string{"ent/...", "internal/database", "internal/zoom", "internal/connection", "internal/id", "internal/tenant", "internal/errs"}},
+	"internal/event":     {imports: []string{"ent/...", "internal/database", "internal/id", "internal/tenant", "internal/errs"}},
+	"internal/audit":     {imports: []string{"ent/...", "internal/database", "internal/id", "internal/tenant", "internal/errs"}},
+
+	// The surface.
+	"graph":       {imports: surface, never: httpClients, reveals: "writes credentials and new API keys into the response"},
+	"graph/...":   {imports: surface, never: httpClients},
+	"graph/model": {imports: append([]string{"internal/secret"}, surface...), never: httpClients, reveals: "marshals credentials into the response"},
+	"internal/server": {
+		imports: append([]string{"internal/server/playground", "internal/database", "internal/refresh", "internal/authorize", "internal/inbound", "internal/vault"}, surface...),
+		reveals: "reads the key of a request",
+	},
+	"internal/server/playground": {
+		imports: []string{"internal/secret"},
+		reveals: "fills in the demo key of dev",
+	},
+
+	// The emulator stands for somebody else's server, so it shares nothing with ours.
+	"internal/zoomsim": {external: standardLibrary},
+
+	// Wiring and tools.
+	"cmd/...":               {anything: true, process: "main", reveals: "reads root and operator keys, prints new keys"},
+	"bench/...":             {anything: true, process: "main", reveals: "calls the service with a key"},
+	"internal/servicetest":  {anything: true, process: "test kit", reveals: "test kit"},
+	"internal/architecture": {},
+}
+
+// surface is what the GraphQL layer may use: rows under privacy for reads, the domain packages for everything else.
+var surface = []string{
+	"graph/...", "ent/...", "internal/connection", "internal/app", "internal/tenancy", "internal/audit", "internal/event", "internal/metadata",
+	"internal/provider", "internal/id", "internal/tenant", "internal/errs", "internal/secret",
+}
+
+// systemCallers are the functions that may act as the service itself, across tenants (tenant.System), each with its
+// reason. The key is "package: Function" or "package: Type.Method".
+var systemCallers = map[string]string{}
