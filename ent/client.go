@@ -410,12 +410,14 @@ func (c *APIKeyClient) GetX(ctx context.Context, id uuid.UUID) *APIKey {
 
 // Hooks returns the client hooks.
 func (c *APIKeyClient) Hooks() []Hook {
-	return c.hooks.APIKey
+	hooks := c.hooks.APIKey
+	return append(hooks[:len(hooks):len(hooks)], apikey.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *APIKeyClient) Interceptors() []Interceptor {
-	return c.inters.APIKey
+	inters := c.inters.APIKey
+	return append(inters[:len(inters):len(inters)], apikey.Interceptors[:]...)
 }
 
 func (c *APIKeyClient) mutate(ctx context.Context, m *APIKeyMutation) (Value, error) {
@@ -543,12 +545,14 @@ func (c *AuditEntryClient) GetX(ctx context.Context, id uuid.UUID) *AuditEntry {
 
 // Hooks returns the client hooks.
 func (c *AuditEntryClient) Hooks() []Hook {
-	return c.hooks.AuditEntry
+	hooks := c.hooks.AuditEntry
+	return append(hooks[:len(hooks):len(hooks)], auditentry.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *AuditEntryClient) Interceptors() []Interceptor {
-	return c.inters.AuditEntry
+	inters := c.inters.AuditEntry
+	return append(inters[:len(inters):len(inters)], auditentry.Interceptors[:]...)
 }
 
 func (c *AuditEntryClient) mutate(ctx context.Context, m *AuditEntryMutation) (Value, error) {
@@ -692,12 +696,14 @@ func (c *ConnectionClient) QueryApp(_m *Connection) *OAuthAppQuery {
 
 // Hooks returns the client hooks.
 func (c *ConnectionClient) Hooks() []Hook {
-	return c.hooks.Connection
+	hooks := c.hooks.Connection
+	return append(hooks[:len(hooks):len(hooks)], connection.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *ConnectionClient) Interceptors() []Interceptor {
-	return c.inters.Connection
+	inters := c.inters.Connection
+	return append(inters[:len(inters):len(inters)], connection.Interceptors[:]...)
 }
 
 func (c *ConnectionClient) mutate(ctx context.Context, m *ConnectionMutation) (Value, error) {
@@ -841,12 +847,14 @@ func (c *ConnectionMetadataClient) QueryConnection(_m *ConnectionMetadata) *Conn
 
 // Hooks returns the client hooks.
 func (c *ConnectionMetadataClient) Hooks() []Hook {
-	return c.hooks.ConnectionMetadata
+	hooks := c.hooks.ConnectionMetadata
+	return append(hooks[:len(hooks):len(hooks)], connectionmetadata.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *ConnectionMetadataClient) Interceptors() []Interceptor {
-	return c.inters.ConnectionMetadata
+	inters := c.inters.ConnectionMetadata
+	return append(inters[:len(inters):len(inters)], connectionmetadata.Interceptors[:]...)
 }
 
 func (c *ConnectionMetadataClient) mutate(ctx context.Context, m *ConnectionMetadataMutation) (Value, error) {
@@ -974,12 +982,14 @@ func (c *EscrowClient) GetX(ctx context.Context, id uuid.UUID) *Escrow {
 
 // Hooks returns the client hooks.
 func (c *EscrowClient) Hooks() []Hook {
-	return c.hooks.Escrow
+	hooks := c.hooks.Escrow
+	return append(hooks[:len(hooks):len(hooks)], escrow.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *EscrowClient) Interceptors() []Interceptor {
-	return c.inters.Escrow
+	inters := c.inters.Escrow
+	return append(inters[:len(inters):len(inters)], escrow.Interceptors[:]...)
 }
 
 func (c *EscrowClient) mutate(ctx context.Context, m *EscrowMutation) (Value, error) {
@@ -1107,12 +1117,14 @@ func (c *EventClient) GetX(ctx context.Context, id uuid.UUID) *Event {
 
 // Hooks returns the client hooks.
 func (c *EventClient) Hooks() []Hook {
-	return c.hooks.Event
+	hooks := c.hooks.Event
+	return append(hooks[:len(hooks):len(hooks)], event.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *EventClient) Interceptors() []Interceptor {
-	return c.inters.Event
+	inters := c.inters.Event
+	return append(inters[:len(inters):len(inters)], event.Interceptors[:]...)
 }
 
 func (c *EventClient) mutate(ctx context.Context, m *EventMutation) (Value, error) {
@@ -1240,12 +1252,14 @@ func (c *GrantAttemptClient) GetX(ctx context.Context, id uuid.UUID) *GrantAttem
 
 // Hooks returns the client hooks.
 func (c *GrantAttemptClient) Hooks() []Hook {
-	return c.hooks.GrantAttempt
+	hooks := c.hooks.GrantAttempt
+	return append(hooks[:len(hooks):len(hooks)], grantattempt.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *GrantAttemptClient) Interceptors() []Interceptor {
-	return c.inters.GrantAttempt
+	inters := c.inters.GrantAttempt
+	return append(inters[:len(inters):len(inters)], grantattempt.Interceptors[:]...)
 }
 
 func (c *GrantAttemptClient) mutate(ctx context.Context, m *GrantAttemptMutation) (Value, error) {
@@ -1373,12 +1387,14 @@ func (c *GrantLockClient) GetX(ctx context.Context, id string) *GrantLock {
 
 // Hooks returns the client hooks.
 func (c *GrantLockClient) Hooks() []Hook {
-	return c.hooks.GrantLock
+	hooks := c.hooks.GrantLock
+	return append(hooks[:len(hooks):len(hooks)], grantlock.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *GrantLockClient) Interceptors() []Interceptor {
-	return c.inters.GrantLock
+	inters := c.inters.GrantLock
+	return append(inters[:len(inters):len(inters)], grantlock.Interceptors[:]...)
 }
 
 func (c *GrantLockClient) mutate(ctx context.Context, m *GrantLockMutation) (Value, error) {
@@ -1506,12 +1522,14 @@ func (c *OAuthAppClient) GetX(ctx context.Context, id uuid.UUID) *OAuthApp {
 
 // Hooks returns the client hooks.
 func (c *OAuthAppClient) Hooks() []Hook {
-	return c.hooks.OAuthApp
+	hooks := c.hooks.OAuthApp
+	return append(hooks[:len(hooks):len(hooks)], oauthapp.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *OAuthAppClient) Interceptors() []Interceptor {
-	return c.inters.OAuthApp
+	inters := c.inters.OAuthApp
+	return append(inters[:len(inters):len(inters)], oauthapp.Interceptors[:]...)
 }
 
 func (c *OAuthAppClient) mutate(ctx context.Context, m *OAuthAppMutation) (Value, error) {
@@ -1639,12 +1657,14 @@ func (c *RevocationJobClient) GetX(ctx context.Context, id uuid.UUID) *Revocatio
 
 // Hooks returns the client hooks.
 func (c *RevocationJobClient) Hooks() []Hook {
-	return c.hooks.RevocationJob
+	hooks := c.hooks.RevocationJob
+	return append(hooks[:len(hooks):len(hooks)], revocationjob.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *RevocationJobClient) Interceptors() []Interceptor {
-	return c.inters.RevocationJob
+	inters := c.inters.RevocationJob
+	return append(inters[:len(inters):len(inters)], revocationjob.Interceptors[:]...)
 }
 
 func (c *RevocationJobClient) mutate(ctx context.Context, m *RevocationJobMutation) (Value, error) {
@@ -1772,12 +1792,14 @@ func (c *TenantClient) GetX(ctx context.Context, id uuid.UUID) *Tenant {
 
 // Hooks returns the client hooks.
 func (c *TenantClient) Hooks() []Hook {
-	return c.hooks.Tenant
+	hooks := c.hooks.Tenant
+	return append(hooks[:len(hooks):len(hooks)], tenant.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *TenantClient) Interceptors() []Interceptor {
-	return c.inters.Tenant
+	inters := c.inters.Tenant
+	return append(inters[:len(inters):len(inters)], tenant.Interceptors[:]...)
 }
 
 func (c *TenantClient) mutate(ctx context.Context, m *TenantMutation) (Value, error) {
@@ -1905,12 +1927,14 @@ func (c *TombstoneClient) GetX(ctx context.Context, id uuid.UUID) *Tombstone {
 
 // Hooks returns the client hooks.
 func (c *TombstoneClient) Hooks() []Hook {
-	return c.hooks.Tombstone
+	hooks := c.hooks.Tombstone
+	return append(hooks[:len(hooks):len(hooks)], tombstone.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *TombstoneClient) Interceptors() []Interceptor {
-	return c.inters.Tombstone
+	inters := c.inters.Tombstone
+	return append(inters[:len(inters):len(inters)], tombstone.Interceptors[:]...)
 }
 
 func (c *TombstoneClient) mutate(ctx context.Context, m *TombstoneMutation) (Value, error) {

@@ -503,7 +503,9 @@ func (_c *ConnectionCreate) Mutation() *ConnectionMutation {
 
 // Save creates the Connection in the database.
 func (_c *ConnectionCreate) Save(ctx context.Context) (*Connection, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -530,12 +532,18 @@ func (_c *ConnectionCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *ConnectionCreate) defaults() {
+func (_c *ConnectionCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if connection.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized connection.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := connection.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		if connection.DefaultUpdatedAt == nil {
+			return fmt.Errorf("ent: uninitialized connection.DefaultUpdatedAt (forgotten import ent/runtime?)")
+		}
 		v := connection.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
@@ -568,9 +576,13 @@ func (_c *ConnectionCreate) defaults() {
 		_c.mutation.SetEventSequence(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if connection.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized connection.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := connection.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

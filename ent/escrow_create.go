@@ -89,7 +89,9 @@ func (_c *EscrowCreate) Mutation() *EscrowMutation {
 
 // Save creates the Escrow in the database.
 func (_c *EscrowCreate) Save(ctx context.Context) (*Escrow, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -116,15 +118,22 @@ func (_c *EscrowCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *EscrowCreate) defaults() {
+func (_c *EscrowCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if escrow.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized escrow.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := escrow.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if escrow.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized escrow.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := escrow.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

@@ -40,7 +40,7 @@ type GrantAttempt struct {
 	// State holds the value of the "state" field.
 	State grantattempt.State `json:"state,omitempty"`
 	// What the caller asked for, so that a sweeper can finish.
-	Input map[string]interface{} `json:"input,omitempty"`
+	Input json.RawMessage `json:"input,omitempty"`
 	// Answer holds the value of the "answer" field.
 	Answer []byte `json:"-"`
 	// AnswerKeyVersion holds the value of the "answer_key_version" field.

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -109,7 +110,7 @@ func (_c *GrantAttemptCreate) SetNillableState(v *grantattempt.State) *GrantAtte
 }
 
 // SetInput sets the "input" field.
-func (_c *GrantAttemptCreate) SetInput(v map[string]interface{}) *GrantAttemptCreate {
+func (_c *GrantAttemptCreate) SetInput(v json.RawMessage) *GrantAttemptCreate {
 	_c.mutation.SetInput(v)
 	return _c
 }
@@ -211,7 +212,9 @@ func (_c *GrantAttemptCreate) Mutation() *GrantAttemptMutation {
 
 // Save creates the GrantAttempt in the database.
 func (_c *GrantAttemptCreate) Save(ctx context.Context) (*GrantAttempt, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -238,12 +241,18 @@ func (_c *GrantAttemptCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *GrantAttemptCreate) defaults() {
+func (_c *GrantAttemptCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if grantattempt.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized grantattempt.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := grantattempt.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		if grantattempt.DefaultUpdatedAt == nil {
+			return fmt.Errorf("ent: uninitialized grantattempt.DefaultUpdatedAt (forgotten import ent/runtime?)")
+		}
 		v := grantattempt.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
@@ -256,9 +265,13 @@ func (_c *GrantAttemptCreate) defaults() {
 		_c.mutation.SetCreated(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if grantattempt.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized grantattempt.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := grantattempt.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

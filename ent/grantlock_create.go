@@ -92,7 +92,9 @@ func (_c *GrantLockCreate) Mutation() *GrantLockMutation {
 
 // Save creates the GrantLock in the database.
 func (_c *GrantLockCreate) Save(ctx context.Context) (*GrantLock, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -119,11 +121,12 @@ func (_c *GrantLockCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *GrantLockCreate) defaults() {
+func (_c *GrantLockCreate) defaults() error {
 	if _, ok := _c.mutation.UntilMs(); !ok {
 		v := grantlock.DefaultUntilMs
 		_c.mutation.SetUntilMs(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

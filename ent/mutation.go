@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -6910,7 +6911,8 @@ type GrantAttemptMutation struct {
 	code_hash             *[]byte
 	connection_id         *uuid.UUID
 	state                 *grantattempt.State
-	input                 *map[string]interface{}
+	input                 *json.RawMessage
+	appendinput           json.RawMessage
 	answer                *[]byte
 	answer_key_version    *int
 	addanswer_key_version *int
@@ -7389,12 +7391,13 @@ func (m *GrantAttemptMutation) ResetState() {
 }
 
 // SetInput sets the "input" field.
-func (m *GrantAttemptMutation) SetInput(value map[string]interface{}) {
-	m.input = &value
+func (m *GrantAttemptMutation) SetInput(jm json.RawMessage) {
+	m.input = &jm
+	m.appendinput = nil
 }
 
 // Input returns the value of the "input" field in the mutation.
-func (m *GrantAttemptMutation) Input() (r map[string]interface{}, exists bool) {
+func (m *GrantAttemptMutation) Input() (r json.RawMessage, exists bool) {
 	v := m.input
 	if v == nil {
 		return
@@ -7405,7 +7408,7 @@ func (m *GrantAttemptMutation) Input() (r map[string]interface{}, exists bool) {
 // OldInput returns the old "input" field's value of the GrantAttempt entity.
 // If the GrantAttempt object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *GrantAttemptMutation) OldInput(ctx context.Context) (v map[string]interface{}, err error) {
+func (m *GrantAttemptMutation) OldInput(ctx context.Context) (v json.RawMessage, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldInput is only allowed on UpdateOne operations")
 	}
@@ -7419,9 +7422,23 @@ func (m *GrantAttemptMutation) OldInput(ctx context.Context) (v map[string]inter
 	return oldValue.Input, nil
 }
 
+// AppendInput adds jm to the "input" field.
+func (m *GrantAttemptMutation) AppendInput(jm json.RawMessage) {
+	m.appendinput = append(m.appendinput, jm...)
+}
+
+// AppendedInput returns the list of values that were appended to the "input" field in this mutation.
+func (m *GrantAttemptMutation) AppendedInput() (json.RawMessage, bool) {
+	if len(m.appendinput) == 0 {
+		return nil, false
+	}
+	return m.appendinput, true
+}
+
 // ResetInput resets all changes to the "input" field.
 func (m *GrantAttemptMutation) ResetInput() {
 	m.input = nil
+	m.appendinput = nil
 }
 
 // SetAnswer sets the "answer" field.
@@ -7977,7 +7994,7 @@ func (m *GrantAttemptMutation) SetField(name string, value ent.Value) error {
 		m.SetState(v)
 		return nil
 	case grantattempt.FieldInput:
-		v, ok := value.(map[string]interface{})
+		v, ok := value.(json.RawMessage)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}

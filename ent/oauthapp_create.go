@@ -323,7 +323,9 @@ func (_c *OAuthAppCreate) Mutation() *OAuthAppMutation {
 
 // Save creates the OAuthApp in the database.
 func (_c *OAuthAppCreate) Save(ctx context.Context) (*OAuthApp, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -350,12 +352,18 @@ func (_c *OAuthAppCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *OAuthAppCreate) defaults() {
+func (_c *OAuthAppCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if oauthapp.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized oauthapp.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := oauthapp.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		if oauthapp.DefaultUpdatedAt == nil {
+			return fmt.Errorf("ent: uninitialized oauthapp.DefaultUpdatedAt (forgotten import ent/runtime?)")
+		}
 		v := oauthapp.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
@@ -368,9 +376,13 @@ func (_c *OAuthAppCreate) defaults() {
 		_c.mutation.SetState(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if oauthapp.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized oauthapp.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := oauthapp.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

@@ -183,7 +183,9 @@ func (_c *RevocationJobCreate) Mutation() *RevocationJobMutation {
 
 // Save creates the RevocationJob in the database.
 func (_c *RevocationJobCreate) Save(ctx context.Context) (*RevocationJob, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -210,7 +212,7 @@ func (_c *RevocationJobCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *RevocationJobCreate) defaults() {
+func (_c *RevocationJobCreate) defaults() error {
 	if _, ok := _c.mutation.State(); !ok {
 		v := revocationjob.DefaultState
 		_c.mutation.SetState(v)
@@ -220,17 +222,27 @@ func (_c *RevocationJobCreate) defaults() {
 		_c.mutation.SetAttempts(v)
 	}
 	if _, ok := _c.mutation.NextAttemptAt(); !ok {
+		if revocationjob.DefaultNextAttemptAt == nil {
+			return fmt.Errorf("ent: uninitialized revocationjob.DefaultNextAttemptAt (forgotten import ent/runtime?)")
+		}
 		v := revocationjob.DefaultNextAttemptAt()
 		_c.mutation.SetNextAttemptAt(v)
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if revocationjob.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized revocationjob.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := revocationjob.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if revocationjob.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized revocationjob.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := revocationjob.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

@@ -2,7 +2,298 @@
 
 package runtime
 
-// The schema-stitching logic is generated in github.com/tokenkeep/tokenkeep/ent/runtime.go
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/tokenkeep/tokenkeep/ent/apikey"
+	"github.com/tokenkeep/tokenkeep/ent/auditentry"
+	"github.com/tokenkeep/tokenkeep/ent/connection"
+	"github.com/tokenkeep/tokenkeep/ent/connectionmetadata"
+	"github.com/tokenkeep/tokenkeep/ent/escrow"
+	"github.com/tokenkeep/tokenkeep/ent/event"
+	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
+	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
+	"github.com/tokenkeep/tokenkeep/ent/schema"
+	"github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/ent/tombstone"
+)
+
+// The init function reads all schema descriptors with runtime code
+// (default values, validators, hooks and policies) and stitches it
+// to their package variables.
+func init() {
+	apikeyMixin := schema.APIKey{}.Mixin()
+	apikeyMixinHooks1 := apikeyMixin[1].Hooks()
+	apikey.Hooks[0] = apikeyMixinHooks1[0]
+	apikeyMixinInters1 := apikeyMixin[1].Interceptors()
+	apikey.Interceptors[0] = apikeyMixinInters1[0]
+	apikeyMixinFields0 := apikeyMixin[0].Fields()
+	_ = apikeyMixinFields0
+	apikeyFields := schema.APIKey{}.Fields()
+	_ = apikeyFields
+	// apikeyDescName is the schema descriptor for name field.
+	apikeyDescName := apikeyFields[0].Descriptor()
+	// apikey.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	apikey.NameValidator = apikeyDescName.Validators[0].(func(string) error)
+	// apikeyDescCreatedAt is the schema descriptor for created_at field.
+	apikeyDescCreatedAt := apikeyFields[4].Descriptor()
+	// apikey.DefaultCreatedAt holds the default value on creation for the created_at field.
+	apikey.DefaultCreatedAt = apikeyDescCreatedAt.Default.(func() time.Time)
+	// apikeyDescID is the schema descriptor for id field.
+	apikeyDescID := apikeyMixinFields0[0].Descriptor()
+	// apikey.DefaultID holds the default value on creation for the id field.
+	apikey.DefaultID = apikeyDescID.Default.(func() uuid.UUID)
+	auditentryMixin := schema.AuditEntry{}.Mixin()
+	auditentryMixinHooks1 := auditentryMixin[1].Hooks()
+	auditentryMixinHooks2 := auditentryMixin[2].Hooks()
+	auditentry.Hooks[0] = auditentryMixinHooks1[0]
+	auditentry.Hooks[1] = auditentryMixinHooks2[0]
+	auditentryMixinInters1 := auditentryMixin[1].Interceptors()
+	auditentry.Interceptors[0] = auditentryMixinInters1[0]
+	auditentryMixinFields0 := auditentryMixin[0].Fields()
+	_ = auditentryMixinFields0
+	auditentryFields := schema.AuditEntry{}.Fields()
+	_ = auditentryFields
+	// auditentryDescAt is the schema descriptor for at field.
+	auditentryDescAt := auditentryFields[0].Descriptor()
+	// auditentry.DefaultAt holds the default value on creation for the at field.
+	auditentry.DefaultAt = auditentryDescAt.Default.(func() time.Time)
+	// auditentryDescID is the schema descriptor for id field.
+	auditentryDescID := auditentryMixinFields0[0].Descriptor()
+	// auditentry.DefaultID holds the default value on creation for the id field.
+	auditentry.DefaultID = auditentryDescID.Default.(func() uuid.UUID)
+	connectionMixin := schema.Connection{}.Mixin()
+	connectionMixinHooks1 := connectionMixin[1].Hooks()
+	connection.Hooks[0] = connectionMixinHooks1[0]
+	connectionMixinInters1 := connectionMixin[1].Interceptors()
+	connection.Interceptors[0] = connectionMixinInters1[0]
+	connectionMixinFields0 := connectionMixin[0].Fields()
+	_ = connectionMixinFields0
+	connectionMixinFields2 := connectionMixin[2].Fields()
+	_ = connectionMixinFields2
+	connectionMixinFields3 := connectionMixin[3].Fields()
+	_ = connectionMixinFields3
+	connectionFields := schema.Connection{}.Fields()
+	_ = connectionFields
+	// connectionDescCreatedAt is the schema descriptor for created_at field.
+	connectionDescCreatedAt := connectionMixinFields2[0].Descriptor()
+	// connection.DefaultCreatedAt holds the default value on creation for the created_at field.
+	connection.DefaultCreatedAt = connectionDescCreatedAt.Default.(func() time.Time)
+	// connectionDescUpdatedAt is the schema descriptor for updated_at field.
+	connectionDescUpdatedAt := connectionMixinFields2[1].Descriptor()
+	// connection.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	connection.DefaultUpdatedAt = connectionDescUpdatedAt.Default.(func() time.Time)
+	// connectionDescFailureAttempts is the schema descriptor for failure_attempts field.
+	connectionDescFailureAttempts := connectionMixinFields3[5].Descriptor()
+	// connection.DefaultFailureAttempts holds the default value on creation for the failure_attempts field.
+	connection.DefaultFailureAttempts = connectionDescFailureAttempts.Default.(int)
+	// connectionDescLocalRecordingToken is the schema descriptor for local_recording_token field.
+	connectionDescLocalRecordingToken := connectionFields[14].Descriptor()
+	// connection.DefaultLocalRecordingToken holds the default value on creation for the local_recording_token field.
+	connection.DefaultLocalRecordingToken = connectionDescLocalRecordingToken.Default.(bool)
+	// connectionDescOnBehalfToken is the schema descriptor for on_behalf_token field.
+	connectionDescOnBehalfToken := connectionFields[15].Descriptor()
+	// connection.DefaultOnBehalfToken holds the default value on creation for the on_behalf_token field.
+	connection.DefaultOnBehalfToken = connectionDescOnBehalfToken.Default.(bool)
+	// connectionDescGeneration is the schema descriptor for generation field.
+	connectionDescGeneration := connectionFields[16].Descriptor()
+	// connection.DefaultGeneration holds the default value on creation for the generation field.
+	connection.DefaultGeneration = connectionDescGeneration.Default.(int64)
+	// connectionDescEscrowed is the schema descriptor for escrowed field.
+	connectionDescEscrowed := connectionFields[17].Descriptor()
+	// connection.DefaultEscrowed holds the default value on creation for the escrowed field.
+	connection.DefaultEscrowed = connectionDescEscrowed.Default.(bool)
+	// connectionDescEventSequence is the schema descriptor for event_sequence field.
+	connectionDescEventSequence := connectionFields[25].Descriptor()
+	// connection.DefaultEventSequence holds the default value on creation for the event_sequence field.
+	connection.DefaultEventSequence = connectionDescEventSequence.Default.(int64)
+	// connectionDescID is the schema descriptor for id field.
+	connectionDescID := connectionMixinFields0[0].Descriptor()
+	// connection.DefaultID holds the default value on creation for the id field.
+	connection.DefaultID = connectionDescID.Default.(func() uuid.UUID)
+	connectionmetadataMixin := schema.ConnectionMetadata{}.Mixin()
+	connectionmetadataMixinHooks0 := connectionmetadataMixin[0].Hooks()
+	connectionmetadata.Hooks[0] = connectionmetadataMixinHooks0[0]
+	connectionmetadataMixinInters0 := connectionmetadataMixin[0].Interceptors()
+	connectionmetadata.Interceptors[0] = connectionmetadataMixinInters0[0]
+	escrowMixin := schema.Escrow{}.Mixin()
+	escrowMixinHooks1 := escrowMixin[1].Hooks()
+	escrow.Hooks[0] = escrowMixinHooks1[0]
+	escrowMixinInters1 := escrowMixin[1].Interceptors()
+	escrow.Interceptors[0] = escrowMixinInters1[0]
+	escrowMixinFields0 := escrowMixin[0].Fields()
+	_ = escrowMixinFields0
+	escrowFields := schema.Escrow{}.Fields()
+	_ = escrowFields
+	// escrowDescCreatedAt is the schema descriptor for created_at field.
+	escrowDescCreatedAt := escrowFields[4].Descriptor()
+	// escrow.DefaultCreatedAt holds the default value on creation for the created_at field.
+	escrow.DefaultCreatedAt = escrowDescCreatedAt.Default.(func() time.Time)
+	// escrowDescID is the schema descriptor for id field.
+	escrowDescID := escrowMixinFields0[0].Descriptor()
+	// escrow.DefaultID holds the default value on creation for the id field.
+	escrow.DefaultID = escrowDescID.Default.(func() uuid.UUID)
+	eventMixin := schema.Event{}.Mixin()
+	eventMixinHooks1 := eventMixin[1].Hooks()
+	event.Hooks[0] = eventMixinHooks1[0]
+	eventMixinInters1 := eventMixin[1].Interceptors()
+	event.Interceptors[0] = eventMixinInters1[0]
+	eventMixinFields0 := eventMixin[0].Fields()
+	_ = eventMixinFields0
+	eventFields := schema.Event{}.Fields()
+	_ = eventFields
+	// eventDescAt is the schema descriptor for at field.
+	eventDescAt := eventFields[3].Descriptor()
+	// event.DefaultAt holds the default value on creation for the at field.
+	event.DefaultAt = eventDescAt.Default.(func() time.Time)
+	// eventDescID is the schema descriptor for id field.
+	eventDescID := eventMixinFields0[0].Descriptor()
+	// event.DefaultID holds the default value on creation for the id field.
+	event.DefaultID = eventDescID.Default.(func() uuid.UUID)
+	grantattemptMixin := schema.GrantAttempt{}.Mixin()
+	grantattemptMixinHooks1 := grantattemptMixin[1].Hooks()
+	grantattempt.Hooks[0] = grantattemptMixinHooks1[0]
+	grantattemptMixinInters1 := grantattemptMixin[1].Interceptors()
+	grantattempt.Interceptors[0] = grantattemptMixinInters1[0]
+	grantattemptMixinFields0 := grantattemptMixin[0].Fields()
+	_ = grantattemptMixinFields0
+	grantattemptMixinFields2 := grantattemptMixin[2].Fields()
+	_ = grantattemptMixinFields2
+	grantattemptFields := schema.GrantAttempt{}.Fields()
+	_ = grantattemptFields
+	// grantattemptDescCreatedAt is the schema descriptor for created_at field.
+	grantattemptDescCreatedAt := grantattemptMixinFields2[0].Descriptor()
+	// grantattempt.DefaultCreatedAt holds the default value on creation for the created_at field.
+	grantattempt.DefaultCreatedAt = grantattemptDescCreatedAt.Default.(func() time.Time)
+	// grantattemptDescUpdatedAt is the schema descriptor for updated_at field.
+	grantattemptDescUpdatedAt := grantattemptMixinFields2[1].Descriptor()
+	// grantattempt.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	grantattempt.DefaultUpdatedAt = grantattemptDescUpdatedAt.Default.(func() time.Time)
+	// grantattemptDescCreated is the schema descriptor for created field.
+	grantattemptDescCreated := grantattemptFields[10].Descriptor()
+	// grantattempt.DefaultCreated holds the default value on creation for the created field.
+	grantattempt.DefaultCreated = grantattemptDescCreated.Default.(bool)
+	// grantattemptDescID is the schema descriptor for id field.
+	grantattemptDescID := grantattemptMixinFields0[0].Descriptor()
+	// grantattempt.DefaultID holds the default value on creation for the id field.
+	grantattempt.DefaultID = grantattemptDescID.Default.(func() uuid.UUID)
+	grantlockMixin := schema.GrantLock{}.Mixin()
+	grantlockMixinHooks0 := grantlockMixin[0].Hooks()
+	grantlock.Hooks[0] = grantlockMixinHooks0[0]
+	grantlockMixinInters0 := grantlockMixin[0].Interceptors()
+	grantlock.Interceptors[0] = grantlockMixinInters0[0]
+	grantlockFields := schema.GrantLock{}.Fields()
+	_ = grantlockFields
+	// grantlockDescUntilMs is the schema descriptor for until_ms field.
+	grantlockDescUntilMs := grantlockFields[2].Descriptor()
+	// grantlock.DefaultUntilMs holds the default value on creation for the until_ms field.
+	grantlock.DefaultUntilMs = grantlockDescUntilMs.Default.(int64)
+	oauthappMixin := schema.OAuthApp{}.Mixin()
+	oauthappMixinHooks1 := oauthappMixin[1].Hooks()
+	oauthapp.Hooks[0] = oauthappMixinHooks1[0]
+	oauthappMixinInters1 := oauthappMixin[1].Interceptors()
+	oauthapp.Interceptors[0] = oauthappMixinInters1[0]
+	oauthappMixinFields0 := oauthappMixin[0].Fields()
+	_ = oauthappMixinFields0
+	oauthappMixinFields2 := oauthappMixin[2].Fields()
+	_ = oauthappMixinFields2
+	oauthappMixinFields3 := oauthappMixin[3].Fields()
+	_ = oauthappMixinFields3
+	oauthappFields := schema.OAuthApp{}.Fields()
+	_ = oauthappFields
+	// oauthappDescCreatedAt is the schema descriptor for created_at field.
+	oauthappDescCreatedAt := oauthappMixinFields2[0].Descriptor()
+	// oauthapp.DefaultCreatedAt holds the default value on creation for the created_at field.
+	oauthapp.DefaultCreatedAt = oauthappDescCreatedAt.Default.(func() time.Time)
+	// oauthappDescUpdatedAt is the schema descriptor for updated_at field.
+	oauthappDescUpdatedAt := oauthappMixinFields2[1].Descriptor()
+	// oauthapp.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	oauthapp.DefaultUpdatedAt = oauthappDescUpdatedAt.Default.(func() time.Time)
+	// oauthappDescFailureAttempts is the schema descriptor for failure_attempts field.
+	oauthappDescFailureAttempts := oauthappMixinFields3[5].Descriptor()
+	// oauthapp.DefaultFailureAttempts holds the default value on creation for the failure_attempts field.
+	oauthapp.DefaultFailureAttempts = oauthappDescFailureAttempts.Default.(int)
+	// oauthappDescID is the schema descriptor for id field.
+	oauthappDescID := oauthappMixinFields0[0].Descriptor()
+	// oauthapp.DefaultID holds the default value on creation for the id field.
+	oauthapp.DefaultID = oauthappDescID.Default.(func() uuid.UUID)
+	revocationjobMixin := schema.RevocationJob{}.Mixin()
+	revocationjobMixinHooks1 := revocationjobMixin[1].Hooks()
+	revocationjob.Hooks[0] = revocationjobMixinHooks1[0]
+	revocationjobMixinInters1 := revocationjobMixin[1].Interceptors()
+	revocationjob.Interceptors[0] = revocationjobMixinInters1[0]
+	revocationjobMixinFields0 := revocationjobMixin[0].Fields()
+	_ = revocationjobMixinFields0
+	revocationjobFields := schema.RevocationJob{}.Fields()
+	_ = revocationjobFields
+	// revocationjobDescAttempts is the schema descriptor for attempts field.
+	revocationjobDescAttempts := revocationjobFields[8].Descriptor()
+	// revocationjob.DefaultAttempts holds the default value on creation for the attempts field.
+	revocationjob.DefaultAttempts = revocationjobDescAttempts.Default.(int)
+	// revocationjobDescNextAttemptAt is the schema descriptor for next_attempt_at field.
+	revocationjobDescNextAttemptAt := revocationjobFields[9].Descriptor()
+	// revocationjob.DefaultNextAttemptAt holds the default value on creation for the next_attempt_at field.
+	revocationjob.DefaultNextAttemptAt = revocationjobDescNextAttemptAt.Default.(func() time.Time)
+	// revocationjobDescCreatedAt is the schema descriptor for created_at field.
+	revocationjobDescCreatedAt := revocationjobFields[11].Descriptor()
+	// revocationjob.DefaultCreatedAt holds the default value on creation for the created_at field.
+	revocationjob.DefaultCreatedAt = revocationjobDescCreatedAt.Default.(func() time.Time)
+	// revocationjobDescID is the schema descriptor for id field.
+	revocationjobDescID := revocationjobMixinFields0[0].Descriptor()
+	// revocationjob.DefaultID holds the default value on creation for the id field.
+	revocationjob.DefaultID = revocationjobDescID.Default.(func() uuid.UUID)
+	tenantMixin := schema.Tenant{}.Mixin()
+	tenantHooks := schema.Tenant{}.Hooks()
+	tenant.Hooks[0] = tenantHooks[0]
+	tenantInters := schema.Tenant{}.Interceptors()
+	tenant.Interceptors[0] = tenantInters[0]
+	tenantMixinFields0 := tenantMixin[0].Fields()
+	_ = tenantMixinFields0
+	tenantMixinFields1 := tenantMixin[1].Fields()
+	_ = tenantMixinFields1
+	tenantFields := schema.Tenant{}.Fields()
+	_ = tenantFields
+	// tenantDescCreatedAt is the schema descriptor for created_at field.
+	tenantDescCreatedAt := tenantMixinFields1[0].Descriptor()
+	// tenant.DefaultCreatedAt holds the default value on creation for the created_at field.
+	tenant.DefaultCreatedAt = tenantDescCreatedAt.Default.(func() time.Time)
+	// tenantDescUpdatedAt is the schema descriptor for updated_at field.
+	tenantDescUpdatedAt := tenantMixinFields1[1].Descriptor()
+	// tenant.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	tenant.DefaultUpdatedAt = tenantDescUpdatedAt.Default.(func() time.Time)
+	// tenantDescName is the schema descriptor for name field.
+	tenantDescName := tenantFields[0].Descriptor()
+	// tenant.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	tenant.NameValidator = tenantDescName.Validators[0].(func(string) error)
+	// tenantDescKeyVersion is the schema descriptor for key_version field.
+	tenantDescKeyVersion := tenantFields[2].Descriptor()
+	// tenant.DefaultKeyVersion holds the default value on creation for the key_version field.
+	tenant.DefaultKeyVersion = tenantDescKeyVersion.Default.(int)
+	// tenantDescID is the schema descriptor for id field.
+	tenantDescID := tenantMixinFields0[0].Descriptor()
+	// tenant.DefaultID holds the default value on creation for the id field.
+	tenant.DefaultID = tenantDescID.Default.(func() uuid.UUID)
+	tombstoneMixin := schema.Tombstone{}.Mixin()
+	tombstoneMixinHooks1 := tombstoneMixin[1].Hooks()
+	tombstone.Hooks[0] = tombstoneMixinHooks1[0]
+	tombstoneMixinInters1 := tombstoneMixin[1].Interceptors()
+	tombstone.Interceptors[0] = tombstoneMixinInters1[0]
+	tombstoneMixinFields0 := tombstoneMixin[0].Fields()
+	_ = tombstoneMixinFields0
+	tombstoneFields := schema.Tombstone{}.Fields()
+	_ = tombstoneFields
+	// tombstoneDescDeletedAt is the schema descriptor for deleted_at field.
+	tombstoneDescDeletedAt := tombstoneFields[1].Descriptor()
+	// tombstone.DefaultDeletedAt holds the default value on creation for the deleted_at field.
+	tombstone.DefaultDeletedAt = tombstoneDescDeletedAt.Default.(func() time.Time)
+	// tombstoneDescID is the schema descriptor for id field.
+	tombstoneDescID := tombstoneMixinFields0[0].Descriptor()
+	// tombstone.DefaultID holds the default value on creation for the id field.
+	tombstone.DefaultID = tombstoneDescID.Default.(func() uuid.UUID)
+}
 
 const (
 	Version = "v0.14.6"                                         // Version of ent codegen.

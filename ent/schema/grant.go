@@ -1,13 +1,14 @@
 package schema
 
 import (
+	"encoding/json"
+
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 	"github.com/google/uuid"
-
 )
 
 type schemaAnnotation = schema.Annotation
@@ -69,7 +70,7 @@ func (GrantAttempt) Fields() []ent.Field {
 		field.Bytes("code_hash").Immutable().Sensitive(),
 		field.UUID("connection_id", uuid.UUID{}).Comment("The id a new connection will have, later the one it got."),
 		field.Enum("state").Values("SENT", "PARKED", "DONE", "REFUSED", "LOST").Default("SENT"),
-		field.JSON("input", map[string]any{}).Immutable().Comment("What the caller asked for, so that a sweeper can finish."),
+		field.JSON("input", json.RawMessage{}).Immutable().Comment("What the caller asked for, so that a sweeper can finish."),
 		field.Bytes("answer").Optional().Sensitive(),
 		field.Int("answer_key_version").Optional(),
 		field.Bool("created").Default(false),
@@ -119,4 +120,3 @@ func (RevocationJob) Fields() []ent.Field {
 func (RevocationJob) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("next_attempt_at").Annotations(entsql.IndexWhere("state = 'PENDING'"))}
 }
-

@@ -5,6 +5,8 @@ import (
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent/rule"
 )
 
 // Tenant is a company that keeps connections here.
@@ -12,6 +14,12 @@ type Tenant struct{ ent.Schema }
 
 // Mixin implements ent.Interface.
 func (Tenant) Mixin() []ent.Mixin { return []ent.Mixin{identified{}, timed{}} }
+
+// Interceptors implements ent.Interface.
+func (Tenant) Interceptors() []ent.Interceptor { return rule.TenantInterceptors() }
+
+// Hooks implements ent.Interface.
+func (Tenant) Hooks() []ent.Hook { return rule.TenantHooks() }
 
 // Fields implements ent.Interface.
 func (Tenant) Fields() []ent.Field {
@@ -52,7 +60,9 @@ func (APIKey) Indexes() []ent.Index {
 type OAuthApp struct{ ent.Schema }
 
 // Mixin implements ent.Interface.
-func (OAuthApp) Mixin() []ent.Mixin { return []ent.Mixin{identified{}, ownedOrShared{}, timed{}, failing{}} }
+func (OAuthApp) Mixin() []ent.Mixin {
+	return []ent.Mixin{identified{}, ownedOrShared{}, timed{}, failing{}}
+}
 
 // Fields implements ent.Interface.
 func (OAuthApp) Fields() []ent.Field {
@@ -82,7 +92,9 @@ func (OAuthApp) Indexes() []ent.Index {
 type AuditEntry struct{ ent.Schema }
 
 // Mixin implements ent.Interface.
-func (AuditEntry) Mixin() []ent.Mixin { return []ent.Mixin{identified{}, owned{}, appendOnly{}} }
+func (AuditEntry) Mixin() []ent.Mixin {
+	return []ent.Mixin{identified{}, ownedOrOperators{}, appendOnly{}}
+}
 
 // Fields implements ent.Interface.
 func (AuditEntry) Fields() []ent.Field {
