@@ -57,7 +57,7 @@ generated: toolchain ## Fail when generated code is not what "make generate" mak
 .PHONY: suite
 suite: toolchain ## All tests with the race detector, on both databases
 	@echo "tests"
-	@$(GO) test -race -timeout 20m $(PKG)
+	@$(GO) test -race -timeout 20m $(PKG) | sed -u '/\[no test files\]$$/d'
 
 ##@ Change
 
