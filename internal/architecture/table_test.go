@@ -105,6 +105,9 @@ var packages = map[string]pkg{
 		reveals: "fills in the demo key of dev",
 	},
 
+	// Browser tests of the Playground: files of tests only.
+	"internal/server/playground/...": {},
+
 	// The emulator stands for somebody else's server, so it shares nothing with ours.
 	"internal/zoomsim": {external: standardLibrary},
 
