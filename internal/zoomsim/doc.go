@@ -11,7 +11,8 @@
 // provoked at Zoom. Shapes and texts follow public captures; where none exists, the comment beside the answer says
 // that it is inferred.
 //
-// Limit: nothing is persisted, everything ever issued is kept until the process ends; serve it on loopback only. It answers on the root of its host, not under a path prefix.
+// Limit: nothing is persisted, everything ever issued is kept until the process ends, and the control API has no
+// authentication: serve it on loopback only. It answers on the root of its host, not under a path prefix.
 //
 // # Zoom's side
 //
@@ -20,6 +21,26 @@
 //	POST      /oauth/revoke       ends the user's grant of this client
 //	GET       /v2/users/me        the user of the bearer token
 //
-// The methods of [Server] control it. [Server.Hold] makes a request stand still,
+// # Control
+//
+// JSON in and out; an error is {"error": "..."} with 400 or 404. GET /_sim/ lists the same.
+//
+//	GET    /_sim/                  this list
+//	GET    /_sim/ledger            every grant ever issued, and totals
+//	GET    /_sim/clients           registered clients, without secrets
+//	POST   /_sim/clients           register a client, or change the fields named
+//	GET    /_sim/users             users
+//	POST   /_sim/users             create a user, or change the fields named (id or email says who)
+//	GET    /_sim/switches          switches
+//	PATCH  /_sim/switches          change the switches named
+//	POST   /_sim/grants/{id}/end   end one grant; {"reason"} is optional
+//	POST   /_sim/grants/end        end the live grants of {"user", "client"}
+//	POST   /_sim/expire            expire the access tokens of {"user", "client"}
+//	GET    /_sim/faults            faults, with the number of requests each has taken
+//	POST   /_sim/faults            add a fault
+//	DELETE /_sim/faults            remove all faults and let go of what they hold
+//	DELETE /_sim/faults/{id}       remove one fault
+//
+// The methods of [Server] do the same in-process. [Server.Hold] adds what HTTP cannot: a request that stands still,
 // and a channel that says so. [Consent] walks a browser's way through the consent page.
 package zoomsim

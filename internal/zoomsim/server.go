@@ -71,6 +71,7 @@ func (s *Server) routes() {
 	s.mux.Handle("POST /oauth/token", s.endpoint(EndpointToken, s.token))
 	s.mux.Handle("POST /oauth/revoke", s.endpoint(EndpointRevoke, s.revoke))
 	s.mux.Handle("GET /v2/users/me", s.endpoint(EndpointMe, s.me))
+	s.controlRoutes()
 }
 
 // ServeHTTP answers as Zoom would, or as a fault demands. A fault that closes the connection panics with
