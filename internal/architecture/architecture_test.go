@@ -143,14 +143,15 @@ func TestSystemViewerIsMadeOnlyWhereListed(t *testing.T) {
 				continue
 			}
 			caller := f.pkg + ": " + f.function(u.pos)
-			seen[caller] = true
-			if systemCallers[caller] == "" {
+			loop, _, _ := strings.Cut(caller, ".")
+			seen[caller], seen[loop] = true, true
+			if systemCallers[caller] == "" && systemCallers[loop] == "" {
 				t.Errorf("%s acts as the system viewer: add %q with its reason to systemCallers in table_test.go", f.at(u.pos), caller)
 			}
 		}
 	}
 	for caller := range systemCallers {
-		if !seen[caller] {
+		if name, _, _ := strings.Cut(caller, ":"); exists(t, name) && !seen[caller] {
 			t.Errorf("%q no longer acts as the system viewer: take it out of systemCallers in table_test.go", caller)
 		}
 	}
@@ -167,6 +168,12 @@ func rule(name string) (pkg, bool) {
 		}
 	}
 	return pkg{}, false
+}
+
+// exists reports whether the module has the package: the table may be ahead of the code.
+func exists(t *testing.T, name string) bool {
+	t.Helper()
+	return slices.ContainsFunc(list(t), func(l listed) bool { return l.name() == name })
 }
 
 // allows reports whether one of the patterns covers name.

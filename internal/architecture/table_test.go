@@ -71,7 +71,7 @@ var packages = map[string]pkg{
 
 	// The domain.
 	"internal/grant": {
-		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "the only code that spends, stores or revokes a token",
 	},
 	"internal/connection": {
@@ -79,11 +79,11 @@ var packages = map[string]pkg{
 		reveals: "hands out credentials",
 	},
 	"internal/app": {
-		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "checks the form of client secrets before they are sealed",
 	},
 	"internal/tenancy": {
-		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "computes the hash of an API key",
 	},
 	"internal/refresh":   {imports: []string{"internal/connection", "internal/tenant"}},
@@ -125,5 +125,12 @@ var surface = []string{
 }
 
 // systemCallers are the functions that may act as the service itself, across tenants (tenant.System), each with its
-// reason. The key is "package: Function" or "package: Type.Method".
-var systemCallers = map[string]string{}
+// reason. The key is "package: Function", "package: Type.Method", or "package: Type" for a loop whose every method does.
+var systemCallers = map[string]string{
+	"internal/app: everybody":                "counts the connections of all tenants that keep a shared app; only the number is seen",
+	"internal/grant: spend.exchangeInFlight": "asks whether any tenant is exchanging a code for this client id; only yes or no is seen",
+	"internal/grant: Keeper.newerGrant":      "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
+	"internal/grant: Sweeper":                "finishes what was left, for every tenant; nobody calls it",
+	"internal/tenancy: Service.find":         "who is calling is the question",
+	"internal/tenancy: Service.used":         "notes the use of a key after the request that used it; sees the key's tenant only",
+}
