@@ -9,8 +9,8 @@
 //
 // Limits: rules see what ent builds, so has...With predicates, Modify and raw SQL go past them, and an upsert resolves its
 // conflict past them, too: a row of another tenant would be changed if the conflicting columns can be equal across
-// tenants. Tests list the call sites of the last and of tenant.System. An edge set to another tenant's id is not noticed
-// here. And rules are there only where ent/runtime was imported once, as internal/database does.
+// tenants; a test lists the upserts. An edge set to another tenant's id is not noticed here. And rules are there only where
+// ent/runtime was imported once, as internal/database does.
 package rule
 
 import (
