@@ -25,7 +25,9 @@ import (
 )
 
 // Vault is what Tokenkeep asks of a secrets store. Implementations are safe for concurrent use, return errors that wrap
-// the sentinels of this package, and treat every context deadline as "in doubt", never as "did not happen".
+// the sentinels of this package, and treat every context deadline as "in doubt", never as "did not happen": a caller
+// whose context ended during a write reads the head to learn what became of it. Every method may return ErrUnavailable;
+// the zero UUID is nobody's tenant and no connection, and writing under it is ErrInvalid.
 type Vault interface {
 	Keys
 	Records
@@ -45,9 +47,11 @@ type Keys interface {
 	RotateKey(ctx context.Context, tenant uuid.UUID) (version int, err error)
 	// KeyInfo returns the latest version and the lowest one that still unwraps. Errors: ErrNoKey.
 	KeyInfo(ctx context.Context, tenant uuid.UUID) (KeyInfo, error)
-	// SetMinVersion makes versions below min unusable for good. Errors: ErrNoKey.
+	// SetMinVersion makes versions below min unusable for good; it does nothing where they are already.
+	// Errors: ErrNoKey, and any error where min is above the latest version.
 	SetMinVersion(ctx context.Context, tenant uuid.UUID, min int) error
 	// DestroyKey destroys the key and with it everything ever sealed under it. It does nothing where there is none.
+	// A caller that uses the key at the same time sees it whole or gone.
 	// Afterwards CreateKey for the same tenant fails with ErrNoKey.
 	DestroyKey(ctx context.Context, tenant uuid.UUID) error
 	// NewDataKey returns a fresh 256-bit data key, plain and wrapped. It never creates a tenant key. Errors: ErrNoKey.
@@ -72,7 +76,7 @@ type Records interface {
 	// where it is erased already, and marks as erased what never was written.
 	EraseRecord(ctx context.Context, ref Ref) error
 	// ListRecords returns the connections that have a record, in the order of their ids, after the given one
-	// (uuid.Nil to begin), at most limit.
+	// (uuid.Nil to begin), at most limit; an empty page is the end. Erased ones may be among them.
 	ListRecords(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error)
 }
 
