@@ -1,0 +1,160 @@
+package embedded
+
+import (
+	"context"
+	"crypto/hmac"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+const tableRecords = "records"
+
+// ReadRecord implements vault.Records.
+func (v *Vault) ReadRecord(ctx context.Context, ref vault.Ref) (vault.Record, vault.CAS, error) {
+	var mac, encoded []byte
+	var cas vault.CAS
+	err := v.readers.QueryRowContext(ctx, `SELECT mac, cas, record FROM records WHERE tenant = ? AND connection = ?`,
+		ref.Tenant[:], ref.Connection[:]).Scan(&mac, &cas, &encoded)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = vault.ErrNotFound
+	}
+	if err != nil {
+		return vault.Record{}, 0, fmt.Errorf("reading a record: %w", storeError(err))
+	}
+	r, err := v.decodeRecord(ref, mac, cas, encoded)
+	if err != nil {
+		return vault.Record{}, 0, fmt.Errorf("reading a record: %w", err)
+	}
+	return r, cas, nil
+}
+
+// decodeRecord authenticates a row and decodes its record. Errors: vault.ErrErased, vault.ErrCorrupt.
+func (v *Vault) decodeRecord(ref vault.Ref, mac []byte, cas vault.CAS, encoded []byte) (vault.Record, error) {
+	var r vault.Record
+	if !hmac.Equal(mac, v.recordMAC(ref, cas, encoded)) {
+		return r, fmt.Errorf("%w: the row was altered", vault.ErrCorrupt)
+	}
+	if encoded == nil {
+		return r, vault.ErrErased
+	}
+	return r, r.UnmarshalBinary(encoded)
+}
+
+// WriteRecord implements vault.Records. Once begun it is carried through whatever becomes of ctx. Errors: also
+// vault.ErrInvalid (a record or a reference that names nothing).
+func (v *Vault) WriteRecord(ctx context.Context, ref vault.Ref, r vault.Record, cas vault.CAS) (vault.CAS, error) {
+	encoded, err := r.MarshalBinary()
+	if err == nil {
+		err = checkRef(ref)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("writing a record: %w", err)
+	}
+	err = v.write(ctx, "writing a record", func(c *change) error {
+		head, err := readHead(c, ref)
+		if err != nil {
+			return err
+		}
+		if head.erased {
+			return vault.ErrErased
+		}
+		if head.cas != cas {
+			return fmt.Errorf("%w: it is %d, not %d", vault.ErrMismatch, head.cas, cas)
+		}
+		return v.saveRecord(c, ref, head, encoded)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return cas + 1, nil
+}
+
+// EraseRecord implements vault.Records: the row stays as a marker. The sealed bytes are overwritten in the file; a copy
+// may remain in the log until its next checkpoint.
+func (v *Vault) EraseRecord(ctx context.Context, ref vault.Ref) error {
+	if err := checkRef(ref); err != nil {
+		return fmt.Errorf("erasing a record: %w", err)
+	}
+	return v.write(ctx, "erasing a record", func(c *change) error {
+		head, err := readHead(c, ref)
+		if err != nil || head.erased {
+			return err
+		}
+		return v.saveRecord(c, ref, head, nil)
+	})
+}
+
+// ListRecords implements vault.Records.
+func (v *Vault) ListRecords(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	ids, err := v.listRecords(ctx, tenant, after, max(limit, 0))
+	if err != nil {
+		return nil, fmt.Errorf("listing records: %w", storeError(err))
+	}
+	return ids, nil
+}
+
+func (v *Vault) listRecords(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	rows, err := v.readers.QueryContext(ctx, `SELECT connection FROM records
+		WHERE tenant = ? AND connection > ? AND record IS NOT NULL ORDER BY connection LIMIT ?`, tenant[:], after[:], limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []uuid.UUID
+	for rows.Next() {
+		var raw []byte
+		if err := rows.Scan(&raw); err != nil {
+			return nil, err
+		}
+		id, err := uuid.FromBytes(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%w: a connection id of %d bytes", vault.ErrCorrupt, len(raw))
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+// head is what a write needs to know of the row it replaces; the zero value is no row.
+type head struct {
+	mac    []byte
+	cas    vault.CAS
+	erased bool
+}
+
+func readHead(c *change, ref vault.Ref) (head, error) {
+	var h head
+	err := c.tx.QueryRow(`SELECT mac, cas, record IS NULL FROM records WHERE tenant = ? AND connection = ?`,
+		ref.Tenant[:], ref.Connection[:]).Scan(&h.mac, &h.cas, &h.erased)
+	if errors.Is(err, sql.ErrNoRows) {
+		return head{}, nil
+	}
+	return h, err
+}
+
+// saveRecord writes a row of records with the next number; encoded nil marks the record as erased.
+func (v *Vault) saveRecord(c *change, ref vault.Ref, h head, encoded []byte) error {
+	cas := h.cas + 1
+	mac := v.recordMAC(ref, cas, encoded)
+	_, err := c.tx.Exec(`INSERT INTO records (tenant, connection, mac, cas, record) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, connection) DO UPDATE SET mac = excluded.mac, cas = excluded.cas, record = excluded.record`,
+		ref.Tenant[:], ref.Connection[:], mac, cas, encoded)
+	c.put(tableRecords, append(ref.Tenant[:], ref.Connection[:]...), h.mac, mac)
+	return err
+}
+
+func (v *Vault) recordMAC(ref vault.Ref, cas vault.CAS, encoded []byte) []byte {
+	return v.auth.mac(tableRecords, ref.Tenant[:], ref.Connection[:], number(int64(cas)), optional(encoded))
+}
+
+func checkRef(ref vault.Ref) error {
+	if ref.Tenant == uuid.Nil || ref.Connection == uuid.Nil {
+		return fmt.Errorf("%w: a reference without tenant or connection", vault.ErrInvalid)
+	}
+	return nil
+}
