@@ -12,6 +12,8 @@ export GO ?= go
 
 # Flags for "make run" and "make bench": make run ARGS="--listen 127.0.0.1:8090"
 ARGS ?=
+# What a migration changes, in words joined by "_".
+NAME ?=
 # Packages for "make test": make test PKG=./internal/vault/...
 PKG ?= ./...
 
@@ -64,6 +66,15 @@ suite: toolchain ## All tests with the race detector, on both databases
 .PHONY: generate
 generate: toolchain ## Regenerate ent/, graph/ and whatever else has a go:generate line
 	@$(GO) generate ./...
+
+.PHONY: migration
+migration: toolchain ## Write the migration that ent/schema needs, for both databases: make migration NAME=what_changes
+	@[ -n "$(NAME)" ] || { echo "say what changes: make migration NAME=what_changes" >&2; exit 1; }
+	@$(GO) test ./internal/database -run TestMigrationsMatchSchema -count=1 -write $(NAME)
+
+.PHONY: playground
+playground: ## Rebuild the Playground's assets (needs Node and npm)
+	@cd internal/server/playground/ui && npm ci --no-audit --no-fund && npm run build
 
 .PHONY: format
 format: toolchain ## Format the Go code as the linter wants it

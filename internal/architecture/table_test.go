@@ -67,6 +67,7 @@ var packages = map[string]pkg{
 	"internal/vault/vaulttest": {
 		imports: []string{"internal/vault", "internal/tenant", "internal/secret", "internal/errs"},
 		reveals: "compares what comes out of a store with what went in; imported by tests only",
+		process: "a test is repeated by its seed",
 	},
 
 	// The domain.
@@ -128,6 +129,9 @@ var surface = []string{
 // reason. The key is "package: Function", "package: Type.Method", or "package: Type" for a loop whose every method does.
 var systemCallers = map[string]string{
 	"internal/app: everybody":                "counts the connections of all tenants that keep a shared app; only the number is seen",
+	"internal/connection: domain.Superseded": "a consent ends older grants of the same user in other tenants too, and each is told in its own tenant",
+	"internal/connection: domain.blameApp":   "flags an app that may be shared, and so no tenant's",
+	"internal/grant: finishing.reject":       "asks whether this client and user are connected elsewhere; only yes or no is seen",
 	"internal/grant: spend.exchangeInFlight": "asks whether any tenant is exchanging a code for this client id; only yes or no is seen",
 	"internal/grant: Keeper.newerGrant":      "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
 	"internal/grant: Sweeper":                "finishes what was left, for every tenant; nobody calls it",
