@@ -1,0 +1,100 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/apikey"
+	enttenant "github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/secret"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+)
+
+// Authenticate returns who the presented key stands for. An operator's viewer acts in no tenant yet; see ActIn.
+// Unknown, malformed, expired and revoked keys and those of a suspended tenant get the same answer, and all but the
+// malformed run the same statement. Errors: UNAUTHENTICATED, VAULT_UNAVAILABLE.
+func (s *Service) Authenticate(ctx context.Context, presented secret.Text) (*tenant.Viewer, error) {
+	if strings.HasPrefix(presented.Reveal(), operatorPrefix) {
+		return s.authenticateOperator(presented)
+	}
+	if !wellFormed(tenantPrefix, presented) {
+		return nil, nobody()
+	}
+	hash, err := s.hasher.hash(ctx, presented)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.find(ctx, hash)
+	if err != nil {
+		s.hasher.forget(presented)
+		return nil, err
+	}
+	s.hasher.remember(presented, hash)
+	s.used(ctx, key)
+	return &tenant.Viewer{Tenant: key.TenantID, KeyID: key.ID, Scopes: scopesOf(key)}, nil
+}
+
+func (s *Service) authenticateOperator(presented secret.Text) (*tenant.Viewer, error) {
+	if !s.operator.Matches(presented) {
+		return nil, nobody()
+	}
+	return &tenant.Viewer{IsOperator: true}, nil
+}
+
+// find reads the key with everything that can end it. It runs as the system, because who is calling is the question;
+// the hash is unique over all tenants. Errors: UNAUTHENTICATED.
+func (s *Service) find(ctx context.Context, hash []byte) (*ent.APIKey, error) {
+	key, err := s.db.Ent.APIKey.Query().Where(apikey.Hash(hash), ofActiveTenant).Only(tenant.System(ctx, uuid.Nil))
+	switch {
+	case ent.IsNotFound(err):
+		return nil, nobody()
+	case err != nil:
+		return nil, fmt.Errorf("finding an API key: %w", err)
+	case key.RevokedAt != nil, key.ExpiresAt != nil && !s.now().Before(*key.ExpiresAt):
+		return nil, nobody()
+	default:
+		return key, nil
+	}
+}
+
+// ofActiveTenant asks for the tenant's state in the same statement.
+func ofActiveTenant(s *sql.Selector) {
+	t := sql.Table(enttenant.Table)
+	s.Where(sql.Exists(sql.Select(t.C(enttenant.FieldID)).From(t).Where(sql.And(
+		sql.ColumnsEQ(t.C(enttenant.FieldID), s.C(apikey.FieldTenantID)),
+		sql.EQ(t.C(enttenant.FieldState), enttenant.StateACTIVE),
+	))))
+}
+
+// ActIn returns the viewer of an operator who acts in a tenant, suspended ones included. Whoever is not an operator may
+// name his own tenant only. Errors: NOT_FOUND (also where it is another's).
+func (s *Service) ActIn(ctx context.Context, v *tenant.Viewer, id uuid.UUID) (*tenant.Viewer, error) {
+	if !v.IsOperator {
+		if v.Tenant != id {
+			return nil, errs.New(errs.NotFound, "there is no such tenant")
+		}
+		return v, nil
+	}
+	exists, err := s.db.Ent.Tenant.Query().Where(enttenant.ID(id)).Exist(tenant.NewContext(ctx, v))
+	if err != nil {
+		return nil, fmt.Errorf("looking for a tenant: %w", err)
+	}
+	if !exists {
+		return nil, errs.New(errs.NotFound, "there is no such tenant")
+	}
+	return &tenant.Viewer{Tenant: id, IsOperator: true}, nil
+}
+
+func scopesOf(k *ent.APIKey) []tenant.Scope {
+	out := make([]tenant.Scope, len(k.Scopes))
+	for i, scope := range k.Scopes {
+		out[i] = tenant.Scope(scope)
+	}
+	return out
+}
