@@ -38,7 +38,7 @@ type bench struct {
 }
 
 // newBench opens a fresh vault that is closed when the test ends.
-func newBench(t *testing.T, folder string) *bench {
+func newBench(t testing.TB, folder string) *bench {
 	t.Helper()
 	b := &bench{options: embedded.Options{Path: filepath.Join(folder, "vault.db"), RootKey: testRoot()}}
 	b.open(t)
@@ -46,7 +46,7 @@ func newBench(t *testing.T, folder string) *bench {
 	return b
 }
 
-func (b *bench) open(t *testing.T) {
+func (b *bench) open(t testing.TB) {
 	t.Helper()
 	v, err := embedded.Open(t.Context(), b.options)
 	if err != nil {

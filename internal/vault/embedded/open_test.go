@@ -17,7 +17,7 @@ import (
 )
 
 // put writes a generation of ref, over the number given.
-func put(t *testing.T, v vault.Vault, ref vault.Ref, generation int64, cas vault.CAS) vault.CAS {
+func put(t testing.TB, v vault.Vault, ref vault.Ref, generation int64, cas vault.CAS) vault.CAS {
 	t.Helper()
 	if err := v.CreateKey(t.Context(), ref.Tenant); err != nil {
 		t.Fatal(err)
@@ -106,20 +106,20 @@ func TestOlderCopy(t *testing.T) {
 	b := newBench(t, t.TempDir())
 	ref := newRef()
 	cas := put(t, b.vault, ref, 1, 0)
-	close := func() {
+	shut := func() {
 		t.Helper()
 		if err := b.vault.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	close()
+	shut()
 	old, err := os.ReadFile(b.options.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.open(t)
 	put(t, b.vault, ref, 2, cas)
-	close()
+	shut()
 
 	if err := os.WriteFile(b.options.Path, old, 0o600); err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestOlderCopy(t *testing.T) {
 	if got := generation(t, b.vault, ref); got != 1 {
 		t.Errorf("got generation %d, want the older copy's 1", got)
 	}
-	close()
+	shut()
 	if err := os.Remove(b.options.Path + "-mark"); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@
 //
 // Reason: grant's protocol leans on every word of the seam; two vaults that differ in one of them lose tokens.
 //
+// What is random is drawn from a seed that the test logs; VAULTTEST_SEED in the environment repeats a run.
+//
 // Limit: a fault that an implementation says it cannot inject (a nil function) is skipped, visibly.
 package vaulttest
 
