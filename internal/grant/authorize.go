@@ -1,0 +1,297 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/secret"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+// repeatWindow is how long the same caller who repeats the same code gets the same result.
+const repeatWindow = 10 * time.Minute
+
+// Authorization asks to turn an authorization code into a connection.
+type Authorization struct {
+	AppID uuid.UUID
+	App   oauth.App
+	Code  oauth.Code
+	// GrantType and Kind go into the record.
+	GrantType, Kind string
+	// Scopes are those the app asks for; they stand where the answer does not name any (RFC 6749 5.1).
+	Scopes []string
+	// Input is the domain's own: it comes back in Accept and Authorized, also after a crash.
+	Input json.RawMessage
+}
+
+// Authorized is a first authorization or a renewal whose token set is durable, about to be written into the row.
+type Authorized struct {
+	Landed
+	Connection uuid.UUID
+	// Existing is the connection that is renewed, nil where a new one is made.
+	Existing *ent.Connection
+	AppID    uuid.UUID
+	Key      Key
+	Input    json.RawMessage
+	// Rejection is what is wrong with the consent all the same; the renewal stands, the caller is told.
+	Rejection error
+}
+
+// Result is how an authorization ended.
+type Result struct {
+	Connection uuid.UUID
+	Created    bool
+}
+
+// Authorize sends a code exactly once and stores what it gives. The caller can stop waiting but not cancel: what was
+// begun is finished, by this process or by the sweeper of another.
+// Errors are the caller's: PROVIDER_REJECTED, BAD_USER_INPUT, CONFLICT, APP_MISCONFIGURED, PROVIDER_UNAVAILABLE,
+// VAULT_UNAVAILABLE.
+func (k *Keeper) Authorize(ctx context.Context, a Authorization) (Result, error) {
+	return detach(ctx, k, func(ctx context.Context) (Result, error) { return k.authorize(ctx, a) })
+}
+
+func (k *Keeper) authorize(ctx context.Context, a Authorization) (Result, error) {
+	owner, err := callerTenant(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	hash := CodeHash(a.App.Provider.Key, a.App.ClientID, a.Code.Code.Reveal())
+	if result, known, err := k.repeated(ctx, hash); known || err != nil {
+		return result, err
+	}
+	key, err := k.vault.NewDataKey(ctx, owner)
+	if err != nil {
+		return Result{}, unavailable(err)
+	}
+	attempt, held, err := k.begin(ctx, a, hash)
+	if ent.IsConstraintError(err) {
+		if result, known, err := k.repeated(ctx, hash); known || err != nil {
+			return result, err
+		}
+		return Result{}, errCodeSpent
+	}
+	if err != nil {
+		return Result{}, unavailable(err)
+	}
+	defer held.abandon(ctx)
+	return k.exchange(ctx, a, attempt, key, owner)
+}
+
+// begin writes the attempt row before anything else, under a lock of its own that says its process is alive.
+func (k *Keeper) begin(ctx context.Context, a Authorization, hash []byte) (*ent.GrantAttempt, *lock, error) {
+	attemptID := id.New()
+	held, err := k.locks.claim(ctx, keyOfAttempt(attemptID), attemptID)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := k.now()
+	attempt, err := k.db.Ent.GrantAttempt.Create().SetID(attemptID).SetAppID(a.AppID).SetProvider(a.App.Provider.Key).SetClientID(a.App.ClientID).
+		SetActor(tenant.FromContext(ctx).Actor()).SetCodeHash(hash).SetConnectionID(id.New()).SetInput(a.Input).
+		SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+	if err != nil {
+		held.abandon(ctx)
+		return nil, nil, err
+	}
+	return attempt, held, nil
+}
+
+// exchange sends the code and parks the sealed answer before anything is known of its user.
+func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.GrantAttempt, key vault.DataKey, owner uuid.UUID) (Result, error) {
+	answer, err := k.exchangeOnce(ctx, a)
+	if err != nil {
+		return Result{}, k.exchangeFailed(ctx, attempt, asOAuth(err))
+	}
+	now := k.now()
+	set := fromAnswer(answer, TokenSet{Scopes: a.Scopes, Owner: Owner{
+		App: a.AppID, Provider: a.App.Provider.Key, ClientID: a.App.ClientID, GrantType: a.GrantType, Kind: a.Kind, ConsentedAt: now,
+	}}, a.App, now)
+	plain, err := set.encode()
+	if err != nil {
+		return Result{}, err
+	}
+	sealed, err := vault.SealWith(key, vault.Place{Tenant: owner, Purpose: vault.PurposeAnswer, Object: attempt.ID}, plain)
+	if err != nil {
+		return Result{}, err
+	}
+	err = k.persist(ctx, "a parked answer", func(ctx context.Context) error {
+		return k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(grantattempt.StatePARKED).
+			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).Exec(ctx)
+	})
+	if err != nil {
+		return Result{}, unavailable(err)
+	}
+	return k.finish(ctx, attempt, a.App, set)
+}
+
+func (k *Keeper) exchangeOnce(ctx context.Context, a Authorization) (oauth.TokenSet, error) {
+	ctx, cancel := context.WithTimeout(ctx, k.budgets.Provider)
+	defer cancel()
+	return k.provider.Exchange(ctx, a.App, a.Code)
+}
+
+const codeField = "grant.authorizationCode.code"
+
+var (
+	errCodeSpent = errs.New(errs.ProviderRejected, "this authorization code was used already; send the user through the consent page again for a new one").WithField(codeField)
+	errCodeLost  = errs.New(errs.ProviderUnavailable, "the provider's answer to this code never arrived and the code may be spent; send the user through the consent page again").WithField(codeField)
+)
+
+// exchangeFailed settles an attempt whose code gave nothing. Where the code cannot have been spent the attempt is
+// forgotten, so that the same call can be made again.
+func (k *Keeper) exchangeFailed(ctx context.Context, attempt *ent.GrantAttempt, failure *oauth.Error) error {
+	k.log.InfoContext(ctx, "a code exchange failed", "attempt", attempt.ID, "outcome", failure.Outcome, "status", failure.Status, "code", failure.ProviderCode)
+	switch failure.Outcome {
+	case oauth.Unsent, oauth.Unavailable, oauth.RateLimited:
+		err := errs.New(errs.ProviderUnavailable, "the provider cannot be reached for now; the code was not used, try again with it").
+			WithRetryAfter(max(failure.RetryAfter, time.Second)).WithCause(failure)
+		return errors.Join(err, k.forget(ctx, attempt))
+	case oauth.AppMisconfigured:
+		err := errs.New(errs.AppMisconfigured, "%s", failure.Message).WithField("app").WithCause(failure)
+		return errors.Join(err, k.forget(ctx, attempt))
+	case oauth.Unknown:
+		return k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(failure))
+	default:
+		return k.refuse(ctx, attempt, grantattempt.StateREFUSED,
+			errs.New(errs.ProviderRejected, "%s", failure.Message).WithField(codeField).WithCause(failure))
+	}
+}
+
+// forget deletes an attempt that did not happen.
+func (k *Keeper) forget(ctx context.Context, attempt *ent.GrantAttempt) error {
+	return k.db.Ent.GrantAttempt.DeleteOneID(attempt.ID).Exec(ctx)
+}
+
+// refuse ends an attempt with the error that its caller gets, now and when the code is repeated.
+func (k *Keeper) refuse(ctx context.Context, attempt *ent.GrantAttempt, state grantattempt.State, reason *errs.Error) error {
+	err := k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(state).ClearAnswer().SetUpdatedAt(k.now()).
+		SetErrorKind(string(reason.Kind)).SetErrorMessage(reason.Message).SetErrorField(reason.Field).Exec(ctx)
+	if err != nil {
+		k.log.ErrorContext(ctx, "ending an attempt failed; the sweeper does it", "attempt", attempt.ID, "error", err)
+	}
+	return reason
+}
+
+// repeated answers a caller whose code was seen before, without sending it again; known is false for a new code.
+func (k *Keeper) repeated(ctx context.Context, hash []byte) (result Result, known bool, err error) {
+	attempt, err := k.db.Ent.GrantAttempt.Query().Where(grantattempt.CodeHash(hash)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return Result{}, false, nil
+	}
+	if err != nil {
+		return Result{}, false, unavailable(err)
+	}
+	if attempt.Actor != tenant.FromContext(ctx).Actor() || k.now().Sub(attempt.CreatedAt) > repeatWindow {
+		return Result{}, true, errCodeSpent
+	}
+	result, err = k.await(ctx, attempt)
+	return result, true, err
+}
+
+// await waits for an attempt that another call is making, and finishes it itself where that call died.
+func (k *Keeper) await(ctx context.Context, attempt *ent.GrantAttempt) (Result, error) {
+	until := time.Now().Add(k.budgets.Claim)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		switch attempt.State {
+		case grantattempt.StateDONE, grantattempt.StateREFUSED, grantattempt.StateLOST:
+			return outcomeOf(attempt)
+		}
+		if result, took, err := k.resume(ctx, attempt.ID); took {
+			return result, err
+		}
+		if time.Now().After(until) {
+			return Result{}, errs.New(errs.Conflict, "this code is being exchanged by another call; ask again shortly").WithField(codeField).WithRetryAfter(2 * time.Second)
+		}
+		pause(ctx, wait)
+		var err error
+		if attempt, err = k.db.Ent.GrantAttempt.Get(ctx, attempt.ID); err != nil {
+			return Result{}, unavailable(err)
+		}
+	}
+}
+
+// outcomeOf is what an ended attempt told its caller.
+func outcomeOf(attempt *ent.GrantAttempt) (Result, error) {
+	result := Result{Connection: attempt.ConnectionID, Created: attempt.Created}
+	if attempt.ErrorKind == "" {
+		return result, nil
+	}
+	return result, errs.New(errs.Kind(attempt.ErrorKind), "%s", attempt.ErrorMessage).WithField(attempt.ErrorField)
+}
+
+// resume takes over an attempt whose process died: a parked answer is finished, an exchange whose answer never came is
+// lost. took is false while somebody else is at it, or where it has ended.
+func (k *Keeper) resume(ctx context.Context, attemptID uuid.UUID) (result Result, took bool, err error) {
+	held, err := k.locks.claim(ctx, keyOfAttempt(attemptID), id.New())
+	if err != nil {
+		return Result{}, false, nil
+	}
+	defer held.abandon(ctx)
+	attempt, err := k.db.Ent.GrantAttempt.Get(ctx, attemptID)
+	if err != nil {
+		return Result{}, false, nil
+	}
+	switch attempt.State {
+	case grantattempt.StateSENT:
+		return Result{}, true, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost)
+	case grantattempt.StatePARKED:
+		result, err := k.finishParked(ctx, attempt)
+		return result, true, err
+	default:
+		return Result{}, false, nil
+	}
+}
+
+// finishParked opens a parked answer and goes on from there.
+func (k *Keeper) finishParked(ctx context.Context, attempt *ent.GrantAttempt) (Result, error) {
+	owner, err := callerTenant(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	plain, err := vault.Unseal(ctx, k.vault, vault.Place{Tenant: owner, Purpose: vault.PurposeAnswer, Object: attempt.ID}, attempt.Answer)
+	if errors.Is(err, vault.ErrCorrupt) {
+		return Result{}, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
+	}
+	if err != nil {
+		return Result{}, unavailable(err)
+	}
+	set, err := decodeSet(plain)
+	if err != nil {
+		return Result{}, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
+	}
+	app, err := k.domain.App(ctx, attempt.AppID)
+	if err != nil {
+		return Result{}, err
+	}
+	return k.finish(ctx, attempt, app, set)
+}
+
+// Import stores a secret that was obtained elsewhere and needs no provider: an API key. The record is written first; a
+// crash before the row leaves a sealed record that nothing refers to, and the caller, who got no answer, tries again.
+func (k *Keeper) Import(ctx context.Context, appID uuid.UUID, app oauth.App, grantType, kind, username string, key secret.Text, input json.RawMessage) (Result, error) {
+	return detach(ctx, k, func(ctx context.Context) (Result, error) {
+		now := k.now()
+		set := TokenSet{AccessToken: key, TokenType: "bearer", Username: username, ObtainedAt: now, Scopes: []string{},
+			Owner: Owner{App: appID, Provider: app.Provider.Key, ClientID: app.ClientID, GrantType: grantType, Kind: kind, ConsentedAt: now}}
+		if username != "" {
+			set.TokenType = "basic"
+		}
+		connectionID := id.New()
+		f := &finishing{Keeper: k, attempt: id.New(), connection: connectionID, appID: appID, app: app, input: input, set: set,
+			origin: "import", key: KeyOfConnection(app.Provider.Key, app.ClientID, connectionID)}
+		if err := f.storeUnderLock(ctx); err != nil {
+			return Result{}, err
+		}
+		return Result{Connection: connectionID, Created: true}, nil
+	})
+}

@@ -1,0 +1,131 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+// commitment is how a commit ended.
+type commitment struct {
+	step DoubtStep
+	// parked is true where the vault stayed away and the record must go into escrow with the settlement.
+	parked bool
+}
+
+// seal seals a set under the reserved data key, locally.
+func (r reservation) seal(attempt uuid.UUID, origin string, generation int64, set TokenSet) (vault.Record, error) {
+	plain, err := set.encode()
+	if err != nil {
+		return vault.Record{}, err
+	}
+	return vault.SealRecord(r.key, r.ref, vault.Header{Generation: generation, Attempt: attempt, Origin: origin}, plain)
+}
+
+// commit writes the record by check-and-set and, on any doubt, reads the head and does what AfterDoubt says, until the
+// commit budget is used up. It never gives up a record: one that could not be written is to be parked.
+func (k *Keeper) commit(ctx context.Context, r reservation, record vault.Record, role Role) commitment {
+	until := time.Now().Add(k.budgets.Commit)
+	cas := r.head.cas
+	for attempt := 0; ; attempt++ {
+		err := k.within(ctx, func(ctx context.Context) error {
+			_, err := k.vault.WriteRecord(ctx, r.ref, record, cas)
+			return err
+		})
+		if err == nil {
+			return commitment{step: DoubtDone}
+		}
+		k.log.WarnContext(ctx, "a commit is in doubt", "connection", r.ref.Connection, "generation", record.Generation, "error", err)
+		step, next, known := k.resolveDoubt(ctx, r, record, role)
+		if known && step != DoubtRewrite {
+			return commitment{step: step}
+		}
+		if known {
+			cas = next
+		}
+		if !time.Now().Before(until) || errors.Is(err, vault.ErrNoKey) {
+			return commitment{step: DoubtDone, parked: true}
+		}
+		if !errors.Is(err, vault.ErrMismatch) {
+			pause(ctx, min(50*time.Millisecond<<min(attempt, 5), time.Until(until)))
+		}
+	}
+}
+
+// resolveDoubt reads head and row and asks AfterDoubt; known is false where the vault does not answer.
+func (k *Keeper) resolveDoubt(ctx context.Context, r reservation, record vault.Record, role Role) (step DoubtStep, cas vault.CAS, known bool) {
+	var now head
+	err := k.within(ctx, func(ctx context.Context) (err error) {
+		now, err = k.peek(ctx, r.ref)
+		return err
+	})
+	if err != nil {
+		return "", 0, false
+	}
+	row := RowView{Exists: true}
+	if err := k.within(ctx, func(ctx context.Context) (err error) {
+		row, err = k.rowView(ctx, r.ref.Connection)
+		return err
+	}); err != nil {
+		row = RowView{Exists: true} // in doubt the record is kept; the settlement finds the tombstone
+	}
+	return AfterDoubt(r.head.HeadView, record.Attempt, role, row, now.HeadView), now.cas, true
+}
+
+// within runs one store call under its own cap.
+func (k *Keeper) within(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, k.budgets.Store)
+	defer cancel()
+	return f(ctx)
+}
+
+// persist runs a settlement until it succeeds or fails for a reason that trying again does not change. It is used where
+// giving up would lose a grant: it ends with the process only.
+func (k *Keeper) persist(ctx context.Context, what string, f func(ctx context.Context) error) error {
+	for attempt := 0; ; attempt++ {
+		err := k.within(ctx, f)
+		if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrGone) || ent.IsConstraintError(err) {
+			return err
+		}
+		k.log.ErrorContext(ctx, "storing failed and is tried again", "what", what, "attempt", attempt, "error", err)
+		pause(ctx, min(50*time.Millisecond<<min(attempt, 6), 3*time.Second))
+	}
+}
+
+// pause waits; a context that ends cuts it short.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// park puts a sealed record into the escrow table, unless a newer one is there.
+func park(ctx context.Context, tx *ent.Tx, ref vault.Ref, record vault.Record) error {
+	encoded, err := record.MarshalBinary()
+	if err != nil {
+		return fmt.Errorf("encoding a record for escrow: %w", err)
+	}
+	old, err := tx.Escrow.Get(ctx, ref.Connection)
+	switch {
+	case err == nil && old.Generation >= record.Generation:
+		return nil
+	case err == nil:
+		return old.Update().SetGeneration(record.Generation).SetAttemptID(record.Attempt).SetRecord(encoded).SetKeyVersion(record.Key.Version).Exec(ctx)
+	case !ent.IsNotFound(err):
+		return fmt.Errorf("reading the escrow: %w", err)
+	}
+	return tx.Escrow.Create().SetID(ref.Connection).SetGeneration(record.Generation).SetAttemptID(record.Attempt).
+		SetRecord(encoded).SetKeyVersion(record.Key.Version).Exec(ctx)
+}

@@ -1,0 +1,282 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/connection"
+	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/provider"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+// finishing is the second half of an authorization: the answer is safe, now it becomes a connection.
+type finishing struct {
+	*Keeper
+	// attempt is the attempt's id; row is its row, nil for an import, which has none.
+	attempt    uuid.UUID
+	row        *ent.GrantAttempt
+	connection uuid.UUID
+	appID      uuid.UUID
+	app        oauth.App
+	input      json.RawMessage
+	set        TokenSet
+	origin     string
+	key        Key
+	existing   *ent.Connection
+	rejection  error
+}
+
+// finish learns whose grant it is, renews or makes the connection, and only then tells what is wrong with the consent:
+// a successful consent ended the older grant at the provider, so an exchanged grant whose user is connected already is
+// never thrown away.
+func (k *Keeper) finish(ctx context.Context, attempt *ent.GrantAttempt, app oauth.App, set TokenSet) (Result, error) {
+	f := &finishing{Keeper: k, attempt: attempt.ID, row: attempt, connection: attempt.ConnectionID, appID: attempt.AppID,
+		app: app, input: attempt.Input, set: set, origin: "exchange"}
+	who, err := k.domain.Identify(ctx, app, set)
+	if err != nil {
+		return Result{}, f.unidentified(ctx, err)
+	}
+	f.identified(who)
+	held, err := f.claimGrant(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	released := false
+	defer func() {
+		if released {
+			held.end()
+		} else {
+			held.abandon(ctx)
+		}
+	}()
+	if f.existing, err = k.existing(ctx, attempt.AppID, who.UserID); err != nil {
+		return Result{}, err
+	}
+	f.rejection = k.domain.Accept(ctx, attempt.Input, attempt.AppID, who, f.set.Scopes)
+	if f.rejection != nil && f.existing == nil {
+		return Result{}, f.reject(ctx)
+	}
+	if f.existing != nil {
+		f.connection = f.existing.ID
+	}
+	if err := f.store(ctx, held); err != nil {
+		return Result{}, err
+	}
+	released = true
+	return Result{Connection: f.connection, Created: f.existing == nil}, f.rejection
+}
+
+// unidentified settles what the provider said when asked whose tokens these are. Nothing is revoked: the user, whose
+// older grant a revocation might end, is not known.
+func (f *finishing) unidentified(ctx context.Context, err error) error {
+	var told *errs.Error
+	if errors.As(err, &told) && (told.Kind == errs.ProviderRejected || told.Kind == errs.BadUserInput || told.Kind == errs.ReauthorizationRequired) {
+		return f.refuse(ctx, f.row, grantattempt.StateREFUSED, told)
+	}
+	return err // the answer stays parked: the same call, or the sweeper, goes on from here
+}
+
+// identified notes whose grant it is.
+func (f *finishing) identified(who oauth.Identity) {
+	o := &f.set.Owner
+	o.UserID, o.AccountID, o.Email, o.DisplayName = who.UserID, who.AccountID, who.Email, who.DisplayName
+	if who.UserID == "" {
+		f.key = KeyOfConnection(f.app.Provider.Key, f.app.ClientID, f.connection)
+		return
+	}
+	f.key = KeyOfUser(f.app.Provider.Key, f.app.ClientID, who.UserID)
+}
+
+// existing finds the connection that a consent renews.
+func (k *Keeper) existing(ctx context.Context, app uuid.UUID, userID string) (*ent.Connection, error) {
+	if userID == "" {
+		return nil, nil
+	}
+	row, err := k.domain.Existing(ctx, app, userID)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return row, nil
+}
+
+// claimGrant waits for the grant's lock; a refresh may be under way.
+func (f *finishing) claimGrant(ctx context.Context) (*lock, error) {
+	until := time.Now().Add(f.budgets.Claim)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
+		held, err := f.locks.claim(ctx, f.key, f.attempt)
+		if err == nil {
+			return held, nil
+		}
+		if !errors.Is(err, ErrBusy) || time.Now().After(until) {
+			return nil, unavailable(err)
+		}
+		pause(ctx, wait)
+	}
+}
+
+// store commits the set and settles row, attempt and lock together.
+func (f *finishing) store(ctx context.Context, held *lock) error {
+	owner, err := callerTenant(ctx)
+	if err != nil {
+		return err
+	}
+	ref := vault.Ref{Tenant: owner, Connection: f.connection}
+	if err := f.land(ctx, ref); err != nil {
+		return goneOrUnavailable(err)
+	}
+	reserved, err := f.reserve(ctx, ref)
+	if err != nil {
+		return unavailable(err)
+	}
+	landed, record, err := f.commitSet(ctx, ref, reserved)
+	if err != nil {
+		return err
+	}
+	return f.settle(ctx, held, ref, landed, record)
+}
+
+// commitSet writes the set above everything stored; a set that this attempt stored before a crash is not stored twice.
+func (f *finishing) commitSet(ctx context.Context, ref vault.Ref, reserved reservation) (Landed, vault.Record, error) {
+	row := RowView{Exists: true}
+	if f.existing != nil {
+		row.Generation = f.existing.Generation
+	}
+	for {
+		if reserved.head.State == HeadPresent && reserved.head.Attempt == f.attempt {
+			return Landed{Set: reserved.set, Generation: reserved.head.Generation}, reserved.head.record, nil
+		}
+		generation := NextGeneration(row, reserved.head.HeadView)
+		record, err := reserved.seal(f.attempt, f.origin, generation, f.set)
+		if err != nil {
+			return Landed{}, vault.Record{}, err
+		}
+		done := f.commit(ctx, reserved, record, RoleAuthorization)
+		if done.step != DoubtCompare {
+			return Landed{Set: f.set, Generation: generation, Escrowed: done.parked}, record, nil
+		}
+		if reserved, err = f.reserve(ctx, ref); err != nil {
+			return Landed{}, vault.Record{}, unavailable(err)
+		}
+		if survivor := f.survivor(ctx, reserved); !survivor {
+			return Landed{Set: reserved.set, Generation: reserved.head.Generation}, reserved.head.record, nil
+		}
+	}
+}
+
+// survivor tries this attempt's own tokens where somebody stored others meanwhile; true where they work.
+func (f *finishing) survivor(ctx context.Context, other reservation) bool {
+	if other.head.State != HeadPresent {
+		return true
+	}
+	if _, err := f.domain.Identify(ctx, f.app, f.set); err == nil {
+		return true
+	}
+	_, err := f.domain.Identify(ctx, f.app, other.set)
+	return err != nil // where neither works for now, the latest consent stands
+}
+
+// settle writes connection, attempt and lock in one transaction.
+func (f *finishing) settle(ctx context.Context, held *lock, ref vault.Ref, landed Landed, record vault.Record) error {
+	a := Authorized{Landed: landed, Connection: f.connection, Existing: f.existing, AppID: f.appID, Key: f.key, Input: f.input, Rejection: f.rejection}
+	err := f.persist(ctx, "an authorization", func(ctx context.Context) error {
+		return f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
+			if err := held.release(ctx, tx, 0); err != nil {
+				return err
+			}
+			if landed.Escrowed {
+				if err := park(ctx, tx, ref, record); err != nil {
+					return err
+				}
+			}
+			if err := f.domain.Authorized(ctx, tx, a); err != nil {
+				return err
+			}
+			return f.done(ctx, tx)
+		})
+	})
+	if err != nil {
+		return unavailable(err) // the answer stays parked; whoever repeats the call, or the sweeper, goes on from the head
+	}
+	return nil
+}
+
+// done ends the attempt inside the settlement and drops the parked answer.
+func (f *finishing) done(ctx context.Context, tx *ent.Tx) error {
+	if f.row == nil {
+		return nil
+	}
+	u := tx.GrantAttempt.UpdateOneID(f.attempt).SetState(grantattempt.StateDONE).SetConnectionID(f.connection).
+		SetCreated(f.existing == nil).ClearAnswer().SetUpdatedAt(f.now())
+	var told *errs.Error
+	if errors.As(f.rejection, &told) {
+		u.SetErrorKind(string(told.Kind)).SetErrorMessage(told.Message).SetErrorField(told.Field)
+	}
+	return u.Exec(ctx)
+}
+
+// reject ends a consent that is not acceptable and renews nothing here. Its grant is revoked unless the same client and
+// user are connected elsewhere: those connections were ended by the consent itself and are told so, where the provider
+// works like that.
+func (f *finishing) reject(ctx context.Context) error {
+	elsewhere, err := f.db.Ent.Connection.Query().Where(connection.GrantKey(string(f.key)), connection.StateEQ(connection.StateCONNECTED)).
+		Exist(tenant.System(ctx, uuid.Nil))
+	if err != nil {
+		return unavailable(err)
+	}
+	ghost := &ent.Connection{ID: f.connection, Provider: f.app.Provider.Key, ClientID: f.app.ClientID, GrantKey: string(f.key), ConsentedAt: f.set.Owner.ConsentedAt}
+	var job *Revocation
+	if !elsewhere {
+		if job, err = f.prepare(ctx, ghost, f.app, f.set); err != nil {
+			return err
+		}
+	}
+	var told *errs.Error
+	if !errors.As(f.rejection, &told) {
+		told = errs.New(errs.ProviderRejected, "the consent cannot be used").WithCause(f.rejection)
+	}
+	err = f.persist(ctx, "a rejected authorization", func(ctx context.Context) error {
+		return f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
+			if err := f.Enqueue(ctx, tx, job); err != nil {
+				return err
+			}
+			if endsOlder(f.app.Provider) {
+				if err := f.domain.Superseded(ctx, tx, f.key, f.connection, f.set.Owner.ConsentedAt); err != nil {
+					return err
+				}
+			}
+			return tx.GrantAttempt.UpdateOneID(f.attempt).SetState(grantattempt.StateREFUSED).ClearAnswer().SetUpdatedAt(f.now()).
+				SetErrorKind(string(told.Kind)).SetErrorMessage(told.Message).SetErrorField(told.Field).Exec(ctx)
+		})
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	f.Wake()
+	return told
+}
+
+// endsOlder reports whether a consent ended the older grants of the same client and user.
+func endsOlder(p provider.Provider) bool { return p.ConsentEndsOlderGrant }
+
+// storeUnderLock stores a set that needs no identity.
+func (f *finishing) storeUnderLock(ctx context.Context) error {
+	held, err := f.claimGrant(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.store(ctx, held); err != nil {
+		held.abandon(ctx)
+		return err
+	}
+	held.end()
+	return nil
+}

@@ -1,0 +1,326 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/connection"
+	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+// Refreshed is how a refresh ended.
+type Refreshed struct {
+	Opened
+	// Verdict is set where the provider did not give a new token set; Opened is empty then.
+	Verdict *Verdict
+}
+
+// Refresh spends the refresh token of a connection, unless the stored generation is above ifGeneration already: then it
+// returns what is stored. Nobody can cancel it: a caller whose context ends stops waiting, no more.
+// Errors: ErrBusy (somebody else is at it), ErrGone, ErrNothingToSpend; VAULT_UNAVAILABLE where our own stores fail, in
+// which case nothing was spent and the connection was not touched.
+func (k *Keeper) Refresh(ctx context.Context, connectionID uuid.UUID, ifGeneration int64) (Refreshed, error) {
+	return detach(ctx, k, func(ctx context.Context) (Refreshed, error) { return k.refresh(ctx, connectionID, ifGeneration) })
+}
+
+func (k *Keeper) refresh(ctx context.Context, connectionID uuid.UUID, ifGeneration int64) (Refreshed, error) {
+	ref, err := refOf(ctx, connectionID)
+	if err != nil {
+		return Refreshed{}, err
+	}
+	row, err := k.row(ctx, connectionID)
+	if err != nil {
+		return Refreshed{}, err
+	}
+	attempt := id.New()
+	held, err := k.locks.claim(ctx, Key(row.GrantKey), attempt)
+	if err != nil {
+		return Refreshed{}, busyOrUnavailable(err)
+	}
+	s := &spend{Keeper: k, ref: ref, lock: held, attempt: attempt, ifGeneration: ifGeneration}
+	out, settled, err := s.run(ctx)
+	if settled {
+		held.end()
+	} else {
+		held.abandon(ctx)
+	}
+	return out, err
+}
+
+// row reads a connection. Errors: ErrGone.
+func (k *Keeper) row(ctx context.Context, connectionID uuid.UUID) (*ent.Connection, error) {
+	row, err := k.db.Ent.Connection.Query().Where(connection.ID(connectionID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("reading the row: %w", err))
+	}
+	return row, nil
+}
+
+// spend is one refresh under its lock.
+type spend struct {
+	*Keeper
+	ref          vault.Ref
+	lock         *lock
+	attempt      uuid.UUID
+	ifGeneration int64
+	row          *ent.Connection
+	reserved     reservation
+	app          oauth.App
+	// interrupted is set once a spend of this generation went without an answer.
+	interrupted bool
+}
+
+// run carries the refresh from the claim to the settlement; settled says whether the lock was released by it.
+func (s *spend) run(ctx context.Context) (out Refreshed, settled bool, err error) {
+	if err := s.land(ctx, s.ref); err != nil {
+		return Refreshed{}, false, goneOrUnavailable(err)
+	}
+	if s.row, err = s.Keeper.row(ctx, s.ref.Connection); err != nil {
+		return Refreshed{}, false, err
+	}
+	if s.reserved, err = s.reserve(ctx, s.ref); err != nil {
+		return Refreshed{}, false, unavailable(err)
+	}
+	view := RowView{Exists: true, Generation: s.row.Generation}
+	switch step := BeforeSpend(view, s.reserved.head.HeadView); step {
+	case StepReconcile:
+		opened := Opened{Set: s.reserved.set, Generation: s.reserved.head.Generation}
+		return Refreshed{Opened: opened}, false, s.reconcile(ctx, s.ref.Connection, Landed{Set: opened.Set, Generation: opened.Generation})
+	case StepMissing, StepUnreadable:
+		return s.lostRecord(ctx, step)
+	case StepSpend:
+		if s.reserved.head.Generation > s.ifGeneration {
+			return Refreshed{Opened: Opened{Set: s.reserved.set, Generation: s.reserved.head.Generation}}, false, nil
+		}
+	}
+	if s.reserved.set.RefreshToken.IsZero() {
+		return s.nothingToSpend(ctx)
+	}
+	if s.app, err = s.domain.App(ctx, s.row.AppID); err != nil {
+		return Refreshed{}, false, err
+	}
+	return s.callAndSettle(ctx)
+}
+
+// nothingToSpend ends a connection whose last token has expired and that was given no refresh token.
+func (s *spend) nothingToSpend(ctx context.Context) (Refreshed, bool, error) {
+	if expires := s.reserved.set.ExpiresAt; expires.IsZero() || s.now().Before(expires) {
+		return Refreshed{}, false, ErrNothingToSpend
+	}
+	return s.settleFailure(ctx, Verdict{Disconnect: true, Class: ClassReauthorize, Reason: string(oauth.ReasonExpired),
+		Message: "The token has expired and the provider gave no refresh token. The user must connect again."}, 0)
+}
+
+// lostRecord settles a row whose record is gone or does not open: nothing can be spent, the user must connect again.
+func (s *spend) lostRecord(ctx context.Context, step SpendStep) (Refreshed, bool, error) {
+	v := Verdict{Disconnect: true, Class: ClassReauthorize, Reason: ReasonMissing,
+		Message: "The stored token is missing from the vault (was the database or the vault restored from a backup?). The user must connect again."}
+	if step == StepUnreadable {
+		v.Reason = ReasonUnreadable
+		v.Message = "The stored token does not open (was its record changed or moved?). The user must connect again."
+	}
+	return s.settleFailure(ctx, v, 0)
+}
+
+// callAndSettle spends the reserved token and makes the outcome durable.
+func (s *spend) callAndSettle(ctx context.Context) (Refreshed, bool, error) {
+	answer, failure, err := s.call(ctx)
+	if err != nil {
+		return Refreshed{}, false, err
+	}
+	if failure != nil {
+		return s.judge(ctx, failure)
+	}
+	set := fromAnswer(answer, s.reserved.set, s.app, s.now())
+	generation := NextGeneration(RowView{Exists: true, Generation: s.row.Generation}, s.reserved.head.HeadView)
+	record, err := s.reserved.seal(s.attempt, "refresh", generation, set)
+	if err != nil {
+		return Refreshed{}, false, err
+	}
+	return s.store(ctx, record, set)
+}
+
+// call calls the provider; an unknown outcome is tried once more at once, because a provider with a reuse window gives
+// the token back and one that never saw the request spends it now.
+func (s *spend) call(ctx context.Context) (oauth.TokenSet, *oauth.Error, error) {
+	for try := 0; ; try++ {
+		if s.lock.left() < s.budgets.Provider+s.budgets.Commit {
+			if try > 0 {
+				return oauth.TokenSet{}, &oauth.Error{Outcome: oauth.Unknown, Reason: oauth.ReasonNetwork, Message: unansweredMessage}, nil
+			}
+			return oauth.TokenSet{}, nil, unavailable(errors.New("reserving took too long for the lock"))
+		}
+		if err := s.lock.spending(ctx, s.ref.Connection, s.row.Generation); err != nil {
+			return oauth.TokenSet{}, nil, goneOrUnavailable(err)
+		}
+		answer, err := s.callOnce(ctx)
+		if err == nil {
+			return answer, nil, nil
+		}
+		failure := asOAuth(err)
+		if failure.Outcome == oauth.Unknown {
+			s.interrupted = true
+			if try == 0 {
+				continue
+			}
+		}
+		return oauth.TokenSet{}, failure, nil
+	}
+}
+
+// callOnce is one call under the provider's cap.
+func (s *spend) callOnce(ctx context.Context) (oauth.TokenSet, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.budgets.Provider)
+	defer cancel()
+	return s.provider.Refresh(ctx, s.app, s.reserved.set.RefreshToken)
+}
+
+const unansweredMessage = "The provider did not answer in time. It is tried again by itself."
+
+// store commits the record and settles; what cannot be written into the vault goes into escrow with the settlement.
+func (s *spend) store(ctx context.Context, record vault.Record, set TokenSet) (Refreshed, bool, error) {
+	done := s.commit(ctx, s.reserved, record, RoleRefresh)
+	switch done.step {
+	case DoubtAdopt:
+		opened, err := s.adopt(ctx)
+		return Refreshed{Opened: opened}, false, err
+	case DoubtRevoke:
+		return Refreshed{}, false, s.discard(ctx, s.ref, s.app, s.row, set)
+	}
+	landed := Landed{Set: set, Generation: record.Generation, Escrowed: done.parked}
+	err := s.settleStored(ctx, record, landed)
+	if errors.Is(err, ErrGone) {
+		return Refreshed{}, false, s.discard(ctx, s.ref, s.app, s.row, set)
+	}
+	return Refreshed{Opened: Opened{Set: set, Generation: record.Generation}}, err == nil, err
+}
+
+// settleStored releases the lock and brings the row up to date. A lock that was lost stops only the release: a record
+// in the vault stands, and one that is not there yet is parked all the same.
+func (s *spend) settleStored(ctx context.Context, record vault.Record, l Landed) error {
+	settle := func(release bool) error {
+		return s.persist(ctx, "a refreshed token set", func(ctx context.Context) error {
+			return s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error { return s.settleIn(ctx, tx, record, l, release) })
+		})
+	}
+	err := settle(true)
+	if errors.Is(err, ErrFenced) {
+		err = settle(false)
+	}
+	return err
+}
+
+func (s *spend) settleIn(ctx context.Context, tx *ent.Tx, record vault.Record, l Landed, release bool) error {
+	if release {
+		if err := s.lock.release(ctx, tx, 0); err != nil {
+			return err
+		}
+	}
+	if l.Escrowed {
+		if err := park(ctx, tx, s.ref, record); err != nil {
+			return err
+		}
+	}
+	return s.domain.Refreshed(ctx, tx, s.ref.Connection, l)
+}
+
+// adopt takes the newer set that somebody else stored.
+func (s *spend) adopt(ctx context.Context) (Opened, error) {
+	h, set, err := s.open(ctx, s.ref)
+	if err != nil {
+		return Opened{}, unavailable(err)
+	}
+	opened := Opened{Set: set, Generation: h.Generation}
+	return opened, s.reconcile(ctx, s.ref.Connection, Landed{Set: set, Generation: h.Generation})
+}
+
+// judge settles a failed call. A refusal counts only where the head did not move meanwhile.
+func (s *spend) judge(ctx context.Context, failure *oauth.Error) (Refreshed, bool, error) {
+	now, err := s.peek(ctx, s.ref)
+	if err != nil {
+		return Refreshed{}, false, unavailable(err)
+	}
+	if now.State == HeadPresent && now.Generation > s.reserved.head.Generation {
+		opened, err := s.adopt(ctx)
+		return Refreshed{Opened: opened}, false, err
+	}
+	inFlight, err := s.exchangeInFlight(ctx)
+	if err != nil {
+		return Refreshed{}, false, unavailable(err)
+	}
+	f := FailedSpend{
+		Err: failure, Now: s.now(), RolledBack: s.reserved.head.Generation < s.row.Generation,
+		Interrupted:      s.interrupted || s.lock.unknown == s.row.Generation,
+		ExchangeInFlight: inFlight, Attempts: s.row.FailureAttempts, Jitter: s.jitter(),
+	}
+	if s.row.FailureClass == ClassReauthorize && s.row.FailureSince != nil {
+		f.RefusedSince = *s.row.FailureSince
+	}
+	v := Judge(f)
+	unknown := int64(0)
+	if f.Interrupted && !v.Disconnect {
+		unknown = s.row.Generation
+	}
+	return s.settleFailure(ctx, v, unknown)
+}
+
+// exchangeInFlight reports whether a code is being exchanged for this client id, in any tenant.
+func (s *spend) exchangeInFlight(ctx context.Context) (bool, error) {
+	return s.db.Ent.GrantAttempt.Query().
+		Where(grantattempt.ClientID(s.row.ClientID), grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)).
+		Exist(tenant.System(ctx, uuid.Nil))
+}
+
+// settleFailure writes a verdict and releases the lock.
+func (s *spend) settleFailure(ctx context.Context, v Verdict, unknown int64) (Refreshed, bool, error) {
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
+		if err := s.lock.release(ctx, tx, unknown); err != nil {
+			return err
+		}
+		return s.domain.Failed(ctx, tx, s.ref.Connection, v)
+	})
+	if err != nil {
+		return Refreshed{}, false, goneOrUnavailable(err)
+	}
+	s.log.InfoContext(ctx, "a refresh failed", "connection", s.ref.Connection, "reason", v.Reason, "disconnected", v.Disconnect)
+	return Refreshed{Verdict: &v}, true, nil
+}
+
+// asOAuth returns the classified error; one that is not classified is unknown, the careful reading.
+func asOAuth(err error) *oauth.Error {
+	var e *oauth.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &oauth.Error{Outcome: oauth.Unknown, Message: unansweredMessage, Cause: err}
+}
+
+// busyOrUnavailable keeps ErrBusy and calls everything else our own fault.
+func busyOrUnavailable(err error) error {
+	if errors.Is(err, ErrBusy) {
+		return err
+	}
+	return unavailable(err)
+}
+
+// goneOrUnavailable keeps what the caller tells apart and calls everything else our own fault.
+func goneOrUnavailable(err error) error {
+	if errors.Is(err, ErrGone) {
+		return err
+	}
+	if errors.Is(err, ErrFenced) {
+		return ErrBusy
+	}
+	return unavailable(err)
+}

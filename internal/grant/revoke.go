@@ -1,0 +1,260 @@
+package grant
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/connection"
+	"github.com/tokenkeep/tokenkeep/ent/escrow"
+	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
+	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/provider"
+	"github.com/tokenkeep/tokenkeep/internal/secret"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+// revocationLife is how long a revocation is tried; then the sealed copy is destroyed.
+const revocationLife = 24 * time.Hour
+
+// Revocation is a grant that is to be ended, ready to be stored with the deletion that ordered it.
+type Revocation struct {
+	id     uuid.UUID
+	row    *ent.Connection
+	sealed vault.Sealed
+}
+
+// revocable is the sealed copy: all that ending the grant takes, so that neither connection nor app need exist any more.
+type revocable struct {
+	ClientID     string    `json:"client_id"`
+	ClientSecret string    `json:"client_secret,omitempty"`
+	AccessToken  string    `json:"access_token"`
+	RefreshToken string    `json:"refresh_token,omitempty"`
+	ExpiresAt    time.Time `json:"expires_at,omitzero"`
+}
+
+// PrepareRevocation seals a copy of the connection's tokens for a revocation job; nil where there is nothing to revoke:
+// no token, or a provider without a revocation endpoint. Errors: VAULT_UNAVAILABLE.
+func (k *Keeper) PrepareRevocation(ctx context.Context, row *ent.Connection, app oauth.App) (*Revocation, error) {
+	if app.Provider.RevocationEndpoint == "" {
+		return nil, nil
+	}
+	opened, err := k.Open(ctx, row)
+	switch {
+	case errors.Is(err, ErrMissing), errors.Is(err, ErrUnreadable), errors.Is(err, ErrRolledBack), errors.Is(err, ErrGone):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return k.prepare(ctx, row, app, opened.Set)
+}
+
+func (k *Keeper) prepare(ctx context.Context, row *ent.Connection, app oauth.App, set TokenSet) (*Revocation, error) {
+	if app.Provider.RevocationEndpoint == "" || set.AccessToken.IsZero() {
+		return nil, nil
+	}
+	owner, err := callerTenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &Revocation{id: id.New(), row: row}
+	r.sealed, err = k.sealRevocable(ctx, owner, r.id, revocable{
+		ClientID: app.ClientID, ClientSecret: app.ClientSecret.Reveal(),
+		AccessToken: set.AccessToken.Reveal(), RefreshToken: set.RefreshToken.Reveal(), ExpiresAt: set.ExpiresAt,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// sealRevocable seals a job's copy. Errors: VAULT_UNAVAILABLE.
+func (k *Keeper) sealRevocable(ctx context.Context, owner, job uuid.UUID, r revocable) (vault.Sealed, error) {
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return vault.Sealed{}, fmt.Errorf("encoding a revocation: %w", err)
+	}
+	sealed, err := vault.Seal(ctx, k.vault, vault.Place{Tenant: owner, Purpose: vault.PurposeRevocation, Object: job}, secret.NewBytes(plain))
+	if err != nil {
+		return vault.Sealed{}, unavailable(err)
+	}
+	return sealed, nil
+}
+
+// Enqueue stores the job in the transaction of the change that ordered it; nil does nothing. Call Wake after the commit.
+func (k *Keeper) Enqueue(ctx context.Context, tx *ent.Tx, r *Revocation) error {
+	if r == nil {
+		return nil
+	}
+	now := k.now()
+	return tx.RevocationJob.Create().SetID(r.id).SetConnectionID(r.row.ID).SetProvider(r.row.Provider).SetClientID(r.row.ClientID).
+		SetGrantKey(r.row.GrantKey).SetConsentedAt(r.row.ConsentedAt).SetSealed(r.sealed.Bytes).SetKeyVersion(r.sealed.KeyVersion).
+		SetNextAttemptAt(now).SetExpiresAt(now.Add(revocationLife)).SetCreatedAt(now).Exec(ctx)
+}
+
+// Bury writes what remains of a deleted connection, in the transaction that deletes its row: the tombstone, which orders
+// the record's destruction and stops late writers, and the revocation job. What waited in escrow goes.
+func (k *Keeper) Bury(ctx context.Context, tx *ent.Tx, row *ent.Connection, job *Revocation) error {
+	if err := tx.Tombstone.Create().SetID(row.ID).SetGeneration(row.Generation).SetDeletedAt(k.now()).Exec(ctx); err != nil {
+		return fmt.Errorf("writing a tombstone: %w", err)
+	}
+	if _, err := tx.Escrow.Delete().Where(escrow.ID(row.ID)).Exec(ctx); err != nil {
+		return fmt.Errorf("dropping an escrow: %w", err)
+	}
+	return k.Enqueue(ctx, tx, job)
+}
+
+// Erase destroys the record of a deleted connection and notes it in the tombstone. What fails here is done by the
+// sweeper: the tombstone is the order.
+func (k *Keeper) Erase(ctx context.Context, connectionID uuid.UUID) error {
+	ref, err := refOf(ctx, connectionID)
+	if err != nil {
+		return err
+	}
+	if err := k.vault.EraseRecord(ctx, ref); err != nil {
+		return unavailable(err)
+	}
+	return k.db.Ent.Tombstone.UpdateOneID(connectionID).SetErasedAt(k.now()).Exec(ctx)
+}
+
+// discard ends a set that nobody will ever use, because the connection was deleted while it was under way: the record
+// goes, and a job revokes the set.
+func (k *Keeper) discard(ctx context.Context, ref vault.Ref, app oauth.App, row *ent.Connection, set TokenSet) error {
+	job, err := k.prepare(ctx, row, app, set)
+	if err != nil {
+		k.log.ErrorContext(ctx, "a token set of a deleted connection could not be kept for revocation", "connection", ref.Connection, "error", err)
+		return ErrGone
+	}
+	err = k.persist(ctx, "a revocation", func(ctx context.Context) error {
+		return k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
+			if err := k.Enqueue(ctx, tx, job); err != nil {
+				return err
+			}
+			return tx.Tombstone.UpdateOneID(ref.Connection).ClearErasedAt().Exec(ctx)
+		})
+	})
+	k.Wake()
+	return errors.Join(ErrGone, err)
+}
+
+// runRevocation carries one due job out, in the job's tenant. It is done only under the grant's lock, and, where a
+// revocation ends the user's whole grant, only if no newer grant of the same client and user exists anywhere.
+func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) error {
+	p, known := k.catalogue.Get(job.Provider)
+	if !known || !k.now().Before(job.ExpiresAt) {
+		return k.finishRevocation(ctx, job, revocationjob.StateEXPIRED, "gave up")
+	}
+	owner := id.New()
+	held, err := k.locks.claim(ctx, Key(job.GrantKey), owner)
+	if errors.Is(err, ErrBusy) {
+		return k.postponeRevocation(ctx, job, 2*time.Second)
+	}
+	if err != nil {
+		return err
+	}
+	defer held.abandon(ctx)
+	if p.RevocationEndsGrant {
+		newer, pending, err := k.newerGrant(ctx, job)
+		switch {
+		case err != nil:
+			return err
+		case newer:
+			return k.finishRevocation(ctx, job, revocationjob.StateSKIPPED, "newer grant")
+		case pending:
+			return k.postponeRevocation(ctx, job, 2*time.Second)
+		}
+	}
+	return k.revokeNow(ctx, job, p)
+}
+
+// newerGrant looks for a grant of the same client and user that the revocation would end too, in any tenant: one that
+// stands, or one that is being exchanged for the client and may turn out to be the same user's.
+func (k *Keeper) newerGrant(ctx context.Context, job *ent.RevocationJob) (newer, pending bool, err error) {
+	all := tenant.System(ctx, uuid.Nil)
+	newer, err = k.db.Ent.Connection.Query().
+		Where(connection.GrantKey(job.GrantKey), connection.StateEQ(connection.StateCONNECTED), connection.ConsentedAtGT(job.ConsentedAt)).Exist(all)
+	if err != nil || newer {
+		return newer, false, err
+	}
+	pending, err = k.db.Ent.GrantAttempt.Query().
+		Where(grantattempt.ClientID(job.ClientID), grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)).Exist(all)
+	return false, pending, err
+}
+
+// revokeNow opens the copy and calls the provider.
+func (k *Keeper) revokeNow(ctx context.Context, job *ent.RevocationJob, p provider.Provider) error {
+	plain, err := vault.Unseal(ctx, k.vault, vault.Place{Tenant: job.TenantID, Purpose: vault.PurposeRevocation, Object: job.ID}, job.Sealed)
+	if errors.Is(err, vault.ErrCorrupt) || errors.Is(err, vault.ErrNoKey) {
+		return k.finishRevocation(ctx, job, revocationjob.StateEXPIRED, "sealed copy does not open")
+	}
+	if err != nil {
+		return err
+	}
+	var r revocable
+	if err := json.Unmarshal(plain.Reveal(), &r); err != nil {
+		return k.finishRevocation(ctx, job, revocationjob.StateEXPIRED, "sealed copy is unreadable")
+	}
+	app := oauth.App{Provider: p, ClientID: r.ClientID, ClientSecret: secret.New(r.ClientSecret)}
+	ctx, cancel := context.WithTimeout(ctx, 3*k.budgets.Provider)
+	defer cancel()
+	if p.RevokeWith != provider.RefreshToken {
+		if r, err = k.renewCopy(ctx, job, app, r); err != nil {
+			return k.revocationFailed(ctx, job, err)
+		}
+	}
+	kind, token := provider.AccessToken, secret.New(r.AccessToken)
+	if p.RevokeWith == provider.RefreshToken && r.RefreshToken != "" {
+		kind, token = provider.RefreshToken, secret.New(r.RefreshToken)
+	}
+	if err := k.provider.Revoke(ctx, app, token, kind); err != nil {
+		return k.revocationFailed(ctx, job, err)
+	}
+	return k.finishRevocation(ctx, job, revocationjob.StateDONE, "revoked")
+}
+
+// renewCopy replaces an access token that has expired in the job's own copy, and stores the copy before it is used: a
+// provider that revokes by access token cannot be told otherwise, and an answer that is not kept would make the next
+// try take a living grant for an ended one.
+func (k *Keeper) renewCopy(ctx context.Context, job *ent.RevocationJob, app oauth.App, r revocable) (revocable, error) {
+	if r.RefreshToken == "" || r.ExpiresAt.IsZero() || k.now().Before(r.ExpiresAt) {
+		return r, nil
+	}
+	fresh, err := k.provider.Refresh(ctx, app, secret.New(r.RefreshToken))
+	if err != nil {
+		return r, err
+	}
+	set := fromAnswer(fresh, TokenSet{RefreshToken: secret.New(r.RefreshToken)}, app, k.now())
+	r.AccessToken, r.RefreshToken, r.ExpiresAt = set.AccessToken.Reveal(), set.RefreshToken.Reveal(), set.ExpiresAt
+	sealed, err := k.sealRevocable(ctx, job.TenantID, job.ID, r)
+	if err != nil {
+		return r, err
+	}
+	return r, job.Update().SetSealed(sealed.Bytes).SetKeyVersion(sealed.KeyVersion).Exec(ctx)
+}
+
+// revocationFailed ends a job whose grant is over anyway, and tries again later otherwise.
+func (k *Keeper) revocationFailed(ctx context.Context, job *ent.RevocationJob, err error) error {
+	if oauth.OutcomeOf(err) == oauth.GrantDead {
+		return k.finishRevocation(ctx, job, revocationjob.StateDONE, "already ended")
+	}
+	k.log.WarnContext(ctx, "a revocation failed and is tried again", "connection", job.ConnectionID, "error", err)
+	return k.postponeRevocation(ctx, job, backoff(job.Attempts, k.jitter()))
+}
+
+// finishRevocation ends a job and destroys its copy.
+func (k *Keeper) finishRevocation(ctx context.Context, job *ent.RevocationJob, state revocationjob.State, outcome string) error {
+	return job.Update().SetState(state).SetOutcome(outcome).SetFinishedAt(k.now()).ClearSealed().AddAttempts(1).Exec(ctx)
+}
+
+// postponeRevocation tries a job again later.
+func (k *Keeper) postponeRevocation(ctx context.Context, job *ent.RevocationJob, d time.Duration) error {
+	return job.Update().SetNextAttemptAt(k.now().Add(d)).AddAttempts(1).Exec(ctx)
+}

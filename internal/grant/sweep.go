@@ -1,0 +1,170 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
+	"github.com/tokenkeep/tokenkeep/ent/tombstone"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+)
+
+// sweepBatch bounds what one round does of each kind of work.
+const sweepBatch = 100
+
+// attemptLife is how long ended attempts are kept; a code is dead long before.
+const attemptLife = 24 * time.Hour
+
+// Swept counts what one round did.
+type Swept struct{ Attempts, Erasures, Revocations, Escrows int }
+
+// Sweeper finishes what a crash or an outage left: parked answers, erasures that a tombstone orders, revocations that
+// are due, escrows the vault can take again. It is a loop: Start, Stop, RunOnce.
+type Sweeper struct {
+	keeper *Keeper
+	every  time.Duration
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+// NewSweeper returns a sweeper that looks for work every so often (zero: every second) and whenever the keeper is woken.
+func NewSweeper(k *Keeper, every time.Duration) *Sweeper {
+	if every <= 0 {
+		every = time.Second
+	}
+	return &Sweeper{keeper: k, every: every}
+}
+
+// Start runs the loop until Stop.
+func (s *Sweeper) Start(ctx context.Context) {
+	ctx, s.stop = context.WithCancel(ctx)
+	s.done = make(chan struct{})
+	go s.loop(ctx)
+}
+
+// Stop ends the loop and waits for the round under way.
+func (s *Sweeper) Stop() {
+	if s.stop == nil {
+		return
+	}
+	s.stop()
+	<-s.done
+}
+
+func (s *Sweeper) loop(ctx context.Context) {
+	defer close(s.done)
+	tick := time.NewTicker(s.every)
+	defer tick.Stop()
+	for {
+		if _, err := s.RunOnce(ctx); err != nil && ctx.Err() == nil {
+			s.keeper.log.ErrorContext(ctx, "a sweep failed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.keeper.wake:
+		}
+	}
+}
+
+// RunOnce does one round and says what it did. One item that fails does not hold up the others.
+func (s *Sweeper) RunOnce(ctx context.Context) (Swept, error) {
+	var out Swept
+	var errAttempts, errErase, errRevoke, errEscrow error
+	out.Attempts, errAttempts = s.attempts(ctx)
+	out.Escrows, errEscrow = s.escrows(ctx)
+	out.Erasures, errErase = s.erasures(ctx)
+	out.Revocations, errRevoke = s.revocations(ctx)
+	return out, errors.Join(errAttempts, errEscrow, errErase, errRevoke)
+}
+
+// attempts resumes what other processes left and forgets what is long over. Those of this process are locked.
+func (s *Sweeper) attempts(ctx context.Context) (int, error) {
+	k, all := s.keeper, tenant.System(ctx, uuid.Nil)
+	open, err := k.db.Ent.GrantAttempt.Query().
+		Where(grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)).
+		Order(grantattempt.ByUpdatedAt()).Limit(sweepBatch).All(all)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, attempt := range open {
+		if _, took, err := k.resume(tenant.System(ctx, attempt.TenantID), attempt.ID); took {
+			n++
+			if err != nil {
+				k.log.InfoContext(ctx, "an attempt was resumed without success", "attempt", attempt.ID, "error", err)
+				s.yieldTurn(ctx, attempt)
+			}
+		}
+	}
+	_, err = k.db.Ent.GrantAttempt.Delete().Where(
+		grantattempt.StateIn(grantattempt.StateDONE, grantattempt.StateREFUSED, grantattempt.StateLOST),
+		grantattempt.UpdatedAtLT(k.now().Add(-attemptLife))).Exec(all)
+	return n, err
+}
+
+// yieldTurn puts an attempt that cannot be finished for now behind the others.
+func (s *Sweeper) yieldTurn(ctx context.Context, attempt *ent.GrantAttempt) {
+	_ = s.keeper.db.Ent.GrantAttempt.Update().Where(grantattempt.ID(attempt.ID)).SetUpdatedAt(s.keeper.now()).
+		Exec(tenant.System(ctx, attempt.TenantID))
+}
+
+// erasures destroys the records that tombstones order destroyed.
+func (s *Sweeper) erasures(ctx context.Context) (int, error) {
+	k, all := s.keeper, tenant.System(ctx, uuid.Nil)
+	due, err := k.db.Ent.Tombstone.Query().Where(tombstone.ErasedAtIsNil()).Order(tombstone.ByDeletedAt()).Limit(sweepBatch).All(all)
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	n := 0
+	for _, t := range due {
+		if err := k.Erase(tenant.System(ctx, t.TenantID), t.ID); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		n++
+	}
+	return n, failed
+}
+
+// revocations carries out what is due.
+func (s *Sweeper) revocations(ctx context.Context) (int, error) {
+	k, all := s.keeper, tenant.System(ctx, uuid.Nil)
+	due, err := k.db.Ent.RevocationJob.Query().
+		Where(revocationjob.StateEQ(revocationjob.StatePENDING), revocationjob.NextAttemptAtLTE(k.now())).
+		Order(revocationjob.ByNextAttemptAt(sql.OrderAsc())).Limit(sweepBatch).All(all)
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	for _, job := range due {
+		failed = errors.Join(failed, k.runRevocation(tenant.System(ctx, job.TenantID), job))
+	}
+	return len(due), failed
+}
+
+// escrows lands what waits, under each grant's lock.
+func (s *Sweeper) escrows(ctx context.Context) (int, error) {
+	k, all := s.keeper, tenant.System(ctx, uuid.Nil)
+	waiting, err := k.db.Ent.Escrow.Query().Limit(sweepBatch).All(all)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, e := range waiting {
+		if err := k.landOne(tenant.System(ctx, e.TenantID), e.ID); err == nil {
+			n++
+		} else if !errors.Is(err, ErrBusy) {
+			return n, err // the vault is still away: no use in trying the others
+		}
+	}
+	return n, nil
+}
