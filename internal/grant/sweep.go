@@ -18,6 +18,10 @@ import (
 // sweepBatch bounds what one round does of each kind of work.
 const sweepBatch = 100
 
+// resumeAfter is how long an attempt is left alone between two tries to finish it: whoever makes it needs less, and a
+// provider that is down is not asked every second.
+const resumeAfter = 15 * time.Second
+
 // attemptLife is how long ended attempts are kept; a code is dead long before.
 const attemptLife = 24 * time.Hour
 
@@ -89,7 +93,7 @@ func (s *Sweeper) RunOnce(ctx context.Context) (Swept, error) {
 func (s *Sweeper) attempts(ctx context.Context) (int, error) {
 	k, all := s.keeper, tenant.System(ctx, uuid.Nil)
 	open, err := k.db.Ent.GrantAttempt.Query().
-		Where(grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)).
+		Where(grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED), grantattempt.UpdatedAtLT(k.now().Add(-resumeAfter))).
 		Order(grantattempt.ByUpdatedAt()).Limit(sweepBatch).All(all)
 	if err != nil {
 		return 0, err
