@@ -98,5 +98,5 @@ help: ## This list
 .PHONY: toolchain
 toolchain:
 	@command -v $(GO) >/dev/null || { echo "Go is missing: install $$(sed -n 's/^go /Go /p' go.mod) or newer from https://go.dev/dl/" >&2; exit 1; }
-	@command -v $$($(GO) env CC) >/dev/null || { [ "$(MAKECMDGOALS)" = test ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || \
+	@command -v $$($(GO) env CC) >/dev/null || { [ -n "$(filter test setup,$(MAKECMDGOALS))" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || \
 		{ echo "A C compiler is missing (SQLite is compiled with cgo): install gcc and libc6-dev, or your system's developer tools" >&2; exit 1; }
