@@ -1,0 +1,357 @@
+package connection
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/connection"
+	"github.com/tokenkeep/tokenkeep/internal/audit"
+	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/secret"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+)
+
+// The contract's UnavailableCode values.
+const (
+	codePending       = "PENDING"
+	codeProvider      = "PROVIDER_UNAVAILABLE"
+	codeVault         = "VAULT_UNAVAILABLE"
+	codeMisconfigured = "APP_MISCONFIGURED"
+	codeRefreshing    = "REFRESHING"
+)
+
+// retrySoon is when to ask again where something is about to be ready.
+const retrySoon = 2 * time.Second
+
+// maxCredentials is how many credentials one call may ask for.
+const maxCredentials = 100
+
+// Credential returns a token that is valid now. A fresh one costs one read of the row and no write; tokens come from
+// memory or the vault, and one that has too little life left is refreshed first, once for all who wait. The state of a
+// connection is in the result, never an error. Errors: BAD_USER_INPUT, CONFLICT (an ambiguous lookup).
+func (s *Service) Credential(ctx context.Context, sel Selector, minTTL *int) (Result, error) {
+	object := ""
+	if sel.Connection != nil {
+		object = id.Connection.Format(*sel.Connection)
+	}
+	if _, err := audit.Require(ctx, s.db.Ent, tenant.CredentialsRead, audit.CredentialRead, object); err != nil {
+		return Result{}, err
+	}
+	if err := checkTTL(minTTL); err != nil {
+		return Result{}, err
+	}
+	row, err := s.selected(ctx, sel)
+	if err != nil {
+		return Result{}, err
+	}
+	if row == nil {
+		return Result{NotConnected: "nothing is connected that matches; let the user connect"}, nil
+	}
+	return s.credentialOf(ctx, row, minTTL)
+}
+
+// Credentials is Credential for many, in the order asked for; one that cannot be had spoils no other.
+func (s *Service) Credentials(ctx context.Context, ids []uuid.UUID, minTTL *int) ([]Result, error) {
+	if _, err := audit.Require(ctx, s.db.Ent, tenant.CredentialsRead, audit.CredentialRead, ""); err != nil {
+		return nil, err
+	}
+	if len(ids) > maxCredentials {
+		return nil, errs.Input("connections", "ask for at most %d credentials at once", maxCredentials)
+	}
+	if err := checkTTL(minTTL); err != nil {
+		return nil, err
+	}
+	rows, err := s.db.Ent.Connection.Query().Where(connection.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading connections: %w", err)
+	}
+	byID := make(map[uuid.UUID]*ent.Connection, len(rows))
+	for _, row := range rows {
+		byID[row.ID] = row
+	}
+	results := make([]Result, len(ids))
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i, connectionID := range ids {
+		row := byID[connectionID]
+		if row == nil {
+			results[i] = Result{NotConnected: "there is no such connection; let the user connect"}
+			continue
+		}
+		group.Go(func() (err error) {
+			results[i], err = s.credentialOf(ctx, row, minTTL)
+			return err
+		})
+	}
+	return results, group.Wait()
+}
+
+func checkTTL(minTTL *int) error {
+	if minTTL != nil && *minTTL < 0 {
+		return errs.Input("minTTL", "minTTL is a number of seconds, zero or more")
+	}
+	return nil
+}
+
+// selected reads the row that a selector names; nil where there is none.
+func (s *Service) selected(ctx context.Context, sel Selector) (*ent.Connection, error) {
+	if sel.Lookup != nil {
+		return s.lookup(ctx, *sel.Lookup)
+	}
+	row, err := s.db.Ent.Connection.Query().Where(connection.ID(*sel.Connection)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return row, err
+}
+
+// lookup never guesses: where several connections match, they must be of one external user, and then the one whose
+// consent is the newest stands for it.
+func (s *Service) lookup(ctx context.Context, l Lookup) (*ent.Connection, error) {
+	if strings.TrimSpace(l.Provider) == "" {
+		return nil, errs.Input("of.lookup.provider", "name a provider")
+	}
+	if l.Kind == connection.KindUSER.String() && l.Subject == nil && l.ExternalUserID == nil {
+		return nil, errs.Input("of.lookup.subject", "a USER lookup names subject or externalUserId")
+	}
+	query := s.db.Ent.Connection.Query().Where(connection.Provider(l.Provider), connection.KindEQ(connection.Kind(l.Kind)))
+	if l.App != nil {
+		query.Where(connection.AppID(*l.App))
+	}
+	if l.Subject != nil {
+		query.Where(connection.Subject(*l.Subject))
+	}
+	if l.ExternalUserID != nil {
+		query.Where(connection.ExternalUserID(*l.ExternalUserID))
+	}
+	rows, err := query.Order(connection.ByConsentedAt()).Limit(maxCredentials).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking up a connection: %w", err)
+	}
+	return choose(rows)
+}
+
+// choose picks the row that stands for all, oldest consent first in rows.
+func choose(rows []*ent.Connection) (*ent.Connection, error) {
+	var chosen *ent.Connection
+	for _, row := range rows {
+		if chosen != nil && !sameUser(chosen, row) {
+			return nil, errs.New(errs.Conflict, "several connections of different external users match; narrow the lookup by externalUserId or app, or ask by connection id").WithField("of.lookup")
+		}
+		if chosen == nil || row.State == connection.StateCONNECTED || chosen.State != connection.StateCONNECTED {
+			chosen = row
+		}
+	}
+	return chosen, nil
+}
+
+func sameUser(a, b *ent.Connection) bool {
+	return a.ExternalUserID != nil && b.ExternalUserID != nil && *a.ExternalUserID == *b.ExternalUserID
+}
+
+// credentialOf answers for one row that was just read: the row is the authority.
+func (s *Service) credentialOf(ctx context.Context, row *ent.Connection, minTTL *int) (Result, error) {
+	switch row.State {
+	case connection.StatePENDING:
+		return unavailableResult(row, codePending, "the user has not consented yet", 5*time.Second), nil
+	case connection.StateDISCONNECTED:
+		return Result{Connection: row, Reauthorization: failureOrUnknown(row)}, nil
+	}
+	opened, err := s.opened(ctx, row)
+	switch {
+	case err == nil && fresh(opened.Set.ExpiresAt, opened.Set.Life(), minTTL, s.now()):
+		return s.handOut(ctx, row, opened), nil
+	case err == nil, errors.Is(err, grant.ErrMissing), errors.Is(err, grant.ErrUnreadable), errors.Is(err, grant.ErrRolledBack):
+		return s.afterRefresh(ctx, row, minTTL)
+	default:
+		return s.failed(ctx, row, err)
+	}
+}
+
+// opened returns the newest token set, from memory where it is of the row's generation.
+func (s *Service) opened(ctx context.Context, row *ent.Connection) (grant.Opened, error) {
+	caller := tenant.FromContext(ctx).Tenant
+	if set, ok := s.cache.get(caller, row.ID, row.Generation); ok {
+		return grant.Opened{Set: set, Generation: row.Generation}, nil
+	}
+	opened, err := s.keeper.Open(ctx, row)
+	if err != nil {
+		return grant.Opened{}, err
+	}
+	s.cache.put(caller, row.ID, opened)
+	return opened, nil
+}
+
+// afterRefresh has the token refreshed and answers from the outcome.
+func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL *int) (Result, error) {
+	if wait := s.backingOff(row); wait > 0 {
+		return s.backedOff(row, wait), nil
+	}
+	opened, err := s.refreshOnce(ctx, row)
+	if errors.Is(err, grant.ErrBusy) {
+		opened, err = s.awaitOther(ctx, row)
+	}
+	if err != nil {
+		return s.failed(ctx, row, err)
+	}
+	after, err := s.selected(ctx, Selector{Connection: &row.ID})
+	switch {
+	case err != nil:
+		return Result{}, err
+	case after == nil:
+		return Result{NotConnected: "the connection was deleted"}, nil
+	case after.State == connection.StateDISCONNECTED:
+		return Result{Connection: after, Reauthorization: failureOrUnknown(after)}, nil
+	case !opened.Set.AccessToken.IsZero() && fresh(opened.Set.ExpiresAt, opened.Set.Life(), minTTL, s.now()):
+		return s.handOut(ctx, after, opened), nil
+	case s.backingOff(after) > 0:
+		return s.backedOff(after, s.backingOff(after)), nil
+	default:
+		return unavailableResult(after, codeRefreshing, "a refresh is under way", retrySoon), nil
+	}
+}
+
+// backingOff is how long no refresh is to be tried, after failures that pass.
+func (s *Service) backingOff(row *ent.Connection) time.Duration {
+	if row.FailureNextAttemptAt == nil {
+		return 0
+	}
+	return row.FailureNextAttemptAt.Sub(s.now())
+}
+
+// backedOff says why and for how long.
+func (s *Service) backedOff(row *ent.Connection, wait time.Duration) Result {
+	code := codeProvider
+	switch row.FailureClass {
+	case grant.ClassMisconfigured:
+		code = codeMisconfigured
+	case grant.ClassReauthorize:
+		code = codeRefreshing // a refusal is being confirmed; see grant.ConfirmDeath
+	}
+	return unavailableResult(row, code, row.FailureMessage, wait)
+}
+
+// refreshOnce runs one refresh for all who ask at the same time in this process.
+func (s *Service) refreshOnce(ctx context.Context, row *ent.Connection) (grant.Opened, error) {
+	caller := tenant.FromContext(ctx).Tenant
+	results := s.refreshes.DoChan(caller.String()+row.ID.String(), func() (any, error) {
+		out, err := s.keeper.Refresh(context.WithoutCancel(ctx), row.ID, row.Generation)
+		if err == nil && out.Verdict == nil {
+			s.cache.put(caller, row.ID, out.Opened)
+		}
+		return out.Opened, err
+	})
+	timer := time.NewTimer(s.readerWait)
+	defer timer.Stop()
+	select {
+	case r := <-results:
+		opened, _ := r.Val.(grant.Opened)
+		return opened, r.Err
+	case <-timer.C:
+		return grant.Opened{}, grant.ErrBusy
+	case <-ctx.Done():
+		return grant.Opened{}, ctx.Err()
+	}
+}
+
+// awaitOther waits for a refresh that another process is making: it looks at the head, which moves before the row does,
+// until it has moved or the reader's patience ends.
+func (s *Service) awaitOther(ctx context.Context, row *ent.Connection) (grant.Opened, error) {
+	until := time.NewTimer(s.readerWait)
+	defer until.Stop()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		opened, err := s.keeper.Open(ctx, row)
+		if err != nil || opened.Generation > row.Generation {
+			return opened, err
+		}
+		next := time.NewTimer(wait)
+		select {
+		case <-next.C:
+		case <-until.C:
+			next.Stop()
+			return grant.Opened{}, grant.ErrBusy
+		case <-ctx.Done():
+			next.Stop()
+			return grant.Opened{}, ctx.Err()
+		}
+	}
+}
+
+// failed answers where our own side could not do it; nothing of that touches the connection.
+func (s *Service) failed(ctx context.Context, row *ent.Connection, err error) (Result, error) {
+	var told *errs.Error
+	switch {
+	case errors.Is(err, grant.ErrBusy):
+		return unavailableResult(row, codeRefreshing, "a refresh is under way", retrySoon), nil
+	case errors.Is(err, grant.ErrGone):
+		return Result{NotConnected: "the connection was deleted"}, nil
+	case errors.Is(err, grant.ErrNothingToSpend):
+		return unavailableResult(row, codeRefreshing, "the token has less life left than asked for and cannot be renewed before it ends", retrySoon), nil
+	case errors.As(err, &told) && told.Kind == errs.VaultUnavailable:
+		s.log.WarnContext(ctx, "a credential could not be read", "connection", row.ID, "error", err)
+		return unavailableResult(row, codeVault, told.Message, max(told.RetryAfter, retrySoon)), nil
+	case errors.As(err, &told) && told.Kind == errs.AppMisconfigured:
+		return unavailableResult(row, codeMisconfigured, told.Message, time.Minute), nil
+	default:
+		return Result{}, err
+	}
+}
+
+// handOut makes the credential.
+func (s *Service) handOut(ctx context.Context, row *ent.Connection, o grant.Opened) Result {
+	s.used(ctx, row)
+	c := &Credential{Version: o.Generation, TokenType: o.Set.TokenType, AccessToken: o.Set.AccessToken, Scopes: orEmpty(o.Set.Scopes),
+		APIURL: o.Set.APIURL, RevalidateAfter: revalidateAfter(o.Set.ExpiresAt, s.now())}
+	if o.Set.Username != "" {
+		c.AccessToken = secret.New(base64.StdEncoding.EncodeToString([]byte(o.Set.Username + ":" + o.Set.AccessToken.Reveal())))
+	}
+	if !o.Set.ExpiresAt.IsZero() {
+		c.ExpiresAt = &o.Set.ExpiresAt
+	}
+	if c.APIURL == "" {
+		if p, ok := s.catalogue.Get(row.Provider); ok {
+			c.APIURL = p.APIBase
+		}
+	}
+	return Result{Connection: row, Credential: c}
+}
+
+// used notes the use of a credential now and then, off the reader's path.
+func (s *Service) used(ctx context.Context, row *ent.Connection) {
+	now := s.now()
+	if row.LastUsedAt != nil && now.Sub(*row.LastUsedAt) < usedEvery {
+		return
+	}
+	caller := tenant.FromContext(ctx).Tenant
+	if !s.cache.noteUse(caller, row.ID, now) {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	s.background.Go(func() {
+		if err := s.db.Ent.Connection.Update().Where(connection.ID(row.ID)).SetLastUsedAt(now).Exec(ctx); err != nil {
+			s.log.WarnContext(ctx, "noting a use failed", "connection", row.ID, "error", err)
+		}
+	})
+}
+
+func unavailableResult(row *ent.Connection, code, message string, retryAfter time.Duration) Result {
+	return Result{Connection: row, Unavailable: &Unavailable{Code: code, Message: message, RetryAfter: max(retryAfter, time.Second)}}
+}
+
+// failureOrUnknown is the failure of a connection that is over.
+func failureOrUnknown(row *ent.Connection) *Failure {
+	if f := FailureOf(row); f != nil {
+		return f
+	}
+	return &Failure{Class: grant.ClassReauthorize, Reason: "REVOKED", Message: "The connection is over; the user must connect again.", Since: row.UpdatedAt, LastAt: row.UpdatedAt}
+}
