@@ -228,3 +228,34 @@ func TestManyCallersAtOnce(t *testing.T) {
 		callers.Wait()
 	})
 }
+
+// Two replicas that both saw an old time of last use write once.
+func TestLastUseIsWrittenByOneReplica(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		_, key, ctx := k.tenant(t, "Acme")
+		k.Close()
+		k.clock.advance(time.Hour)
+		early := k.clock.now()
+		slow := tenancy.New(tenancy.Options{DB: k.db, Vault: k.vault, Now: func() time.Time { return early.Add(30 * time.Second) }})
+		var once sync.Once
+		k.db.Ent.APIKey.Use(func(next ent.Mutator) ent.Mutator {
+			return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+				once.Do(func() { // the other replica comes first
+					_, err := k.db.SQL().ExecContext(ctx, "UPDATE api_keys SET last_used_at = "+map[string]string{"sqlite3": "?", "postgres": "$1"}[k.db.Dialect], early)
+					if err != nil {
+						t.Error(err)
+					}
+				})
+				return next.Mutate(ctx, m)
+			})
+		})
+		if _, err := slow.Authenticate(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		slow.Close()
+		row, err := k.db.Ent.APIKey.Get(ctx, tenant.FromContext(ctx).KeyID)
+		if err != nil || !row.LastUsedAt.Equal(early) {
+			t.Errorf("got %v, %v, want %v", row.LastUsedAt, err, early)
+		}
+	})
+}
