@@ -9,12 +9,11 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
-	_ "github.com/mattn/go-sqlite3"
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
-	"github.com/tokenkeep/tokenkeep/ent/enttest"
 	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
@@ -94,9 +93,9 @@ type world struct {
 	owners map[any]string
 }
 
-func newWorld(t *testing.T) *world {
-	c := enttest.Open(t, "sqlite3", "file:"+uuid.NewString()+"?mode=memory&cache=shared&_fk=1&_loc=UTC")
-	t.Cleanup(func() { _ = c.Close() })
+func newWorld(t *testing.T, url string) *world {
+	t.Helper()
+	c := servicetest.OpenDatabase(t, url).Ent
 	w := &world{client: c, homes: map[string]home{}, rows: map[string][]row{}, owners: map[any]string{}}
 	ctx := tenant.System(t.Context(), uuid.Nil)
 	for owner, tenantID := range map[string]uuid.UUID{"A": id.New(), "B": id.New(), "operator": tenant.Operator} {

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/rule"
 	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
@@ -91,9 +92,15 @@ func everybody() map[string][]string {
 	return with(with(all, "shared", []string{"A", "B", "operator"}), "operator too", []string{"A", "B", "operator"})
 }
 
-// eachCaller runs f for every caller and type, in a transaction that is rolled back.
-func eachCaller(t *testing.T, f func(t *testing.T, ctx context.Context, c caller, w *world, client *ent.Client, name string)) {
-	w := newWorld(t)
+// attempt is what one caller tries with one type, through a client whose transaction is rolled back.
+type attempt func(t *testing.T, ctx context.Context, c caller, w *world, client *ent.Client, name string)
+
+// eachCaller runs f for every caller and type, on both databases.
+func eachCaller(t *testing.T, f attempt) {
+	servicetest.EachDatabase(t, func(t *testing.T, url string) { eachCallerOn(t, newWorld(t, url), f) })
+}
+
+func eachCallerOn(t *testing.T, w *world, f attempt) {
 	for _, c := range callers() {
 		for _, name := range slices.Sorted(maps.Keys(kinds)) {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
@@ -202,7 +209,11 @@ func wantAccess(t *testing.T, doing string, r row, err error, owners []string, f
 
 // TestEdges proves that a row which points into another tenant leads nowhere.
 func TestEdges(t *testing.T) {
-	w := newWorld(t)
+	servicetest.EachDatabase(t, func(t *testing.T, url string) { walkEdges(t, newWorld(t, url)) })
+}
+
+func walkEdges(t *testing.T, w *world) {
+	t.Helper()
 	a, b := w.homes["A"], w.homes["B"]
 	stray := newConnection(w.client, b.app).SetTenantID(a.tenant).SaveX(tenant.System(t.Context(), uuid.Nil))
 	ctx := tenant.NewContext(t.Context(), &tenant.Viewer{Tenant: a.tenant})

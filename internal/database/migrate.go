@@ -30,9 +30,13 @@ const lockSeconds = 300
 // Migrate applies the migrations that are missing, each in a transaction, and returns their names. It is safe when several
 // processes start at once: one migrates, the others wait and find nothing left to do.
 func (db *DB) Migrate(ctx context.Context) (applied []string, err error) {
-	if db.Dialect == dialect.Postgres {
+	pending, err := db.Pending(ctx)
+	switch {
+	case err != nil || len(pending) == 0:
+		return nil, err
+	case db.Dialect == dialect.Postgres:
 		applied, err = db.migratePostgres(ctx)
-	} else {
+	default:
 		applied, err = db.migrateSQLite(ctx)
 	}
 	if err != nil {

@@ -151,9 +151,6 @@ func awaitReady(logs io.Reader) error {
 	return fmt.Errorf("PostgreSQL did not start: %s", &said)
 }
 
-// stop stops the server now; its supervisor removes the files.
-func (c *cluster) stop() error { return c.alive.Close() }
-
 // postgresBin finds the newest server on this machine.
 func postgresBin() (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
