@@ -32,6 +32,11 @@ func (d domain) App(ctx context.Context, appID uuid.UUID) (oauth.App, error) {
 	return d.client(ctx, a)
 }
 
+// HoldApp implements grant.Domain.
+func (d domain) HoldApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID) error {
+	return d.apps.Hold(ctx, tx, appID)
+}
+
 // Identify implements grant.Domain.
 func (d domain) Identify(ctx context.Context, client oauth.App, set grant.TokenSet) (oauth.Identity, error) {
 	switch client.Provider.Identity.Kind {

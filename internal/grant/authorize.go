@@ -82,10 +82,10 @@ func (k *Keeper) authorize(ctx context.Context, a Authorization) (Result, error)
 		return Result{}, errCodeSpent
 	}
 	if err != nil {
-		return Result{}, unavailable(err)
+		return Result{}, callersOr(err)
 	}
-	defer held.abandon(ctx)
-	return k.exchange(ctx, a, attempt, key, owner)
+	defer held.close(ctx)
+	return k.exchange(ctx, a, attempt, key)
 }
 
 // begin writes the attempt row before anything else, under a lock of its own that says its process is alive.
@@ -95,19 +95,26 @@ func (k *Keeper) begin(ctx context.Context, a Authorization, hash []byte) (*ent.
 	if err != nil {
 		return nil, nil, err
 	}
-	now := k.now()
-	attempt, err := k.db.Ent.GrantAttempt.Create().SetID(attemptID).SetAppID(a.AppID).SetProvider(a.App.Provider.Key).SetClientID(a.App.ClientID).
-		SetActor(tenant.FromContext(ctx).Actor()).SetCodeHash(hash).SetConnectionID(id.New()).SetInput(a.Input).
-		SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+	now, connectionID := k.now(), id.New()
+	var attempt *ent.GrantAttempt
+	err = k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) (err error) {
+		if err := k.domain.HoldApp(ctx, tx, a.AppID); err != nil {
+			return err
+		}
+		attempt, err = tx.GrantAttempt.Create().SetID(attemptID).SetAppID(a.AppID).SetProvider(a.App.Provider.Key).SetClientID(a.App.ClientID).
+			SetActor(tenant.FromContext(ctx).Actor()).SetCodeHash(hash).SetConnectionID(connectionID).SetInput(a.Input).
+			SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+		return err
+	})
 	if err != nil {
-		held.abandon(ctx)
+		held.close(ctx)
 		return nil, nil, err
 	}
 	return attempt, held, nil
 }
 
 // exchange sends the code and parks the sealed answer before anything is known of its user.
-func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.GrantAttempt, key vault.DataKey, owner uuid.UUID) (Result, error) {
+func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.GrantAttempt, key vault.DataKey) (Result, error) {
 	answer, err := k.exchangeOnce(ctx, a)
 	if err != nil {
 		return Result{}, k.exchangeFailed(ctx, attempt, asOAuth(err))
@@ -116,22 +123,30 @@ func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.Gra
 	set := fromAnswer(answer, TokenSet{Scopes: a.Scopes, Owner: Owner{
 		App: a.AppID, Provider: a.App.Provider.Key, ClientID: a.App.ClientID, GrantType: a.GrantType, Kind: a.Kind, ConsentedAt: now,
 	}}, a.App, now)
-	plain, err := set.encode()
-	if err != nil {
-		return Result{}, err
-	}
-	sealed, err := vault.SealWith(key, vault.Place{Tenant: owner, Purpose: vault.PurposeAnswer, Object: attempt.ID}, plain)
-	if err != nil {
-		return Result{}, err
-	}
-	err = k.persist(ctx, "a parked answer", func(ctx context.Context) error {
-		return k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(grantattempt.StatePARKED).
-			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).Exec(ctx)
-	})
-	if err != nil {
+	if err := k.park(ctx, attempt, key, set); err != nil {
 		return Result{}, unavailable(err)
 	}
 	return k.finish(ctx, attempt, a.App, set)
+}
+
+// park seals the set under a data key that is in hand and stores it in the attempt row, until that has worked.
+func (k *Keeper) park(ctx context.Context, attempt *ent.GrantAttempt, key vault.DataKey, set TokenSet) error {
+	owner, err := callerTenant(ctx)
+	if err != nil {
+		return err
+	}
+	plain, err := set.encode()
+	if err != nil {
+		return err
+	}
+	sealed, err := vault.SealWith(key, vault.Place{Tenant: owner, Purpose: vault.PurposeAnswer, Object: attempt.ID}, plain)
+	if err != nil {
+		return err
+	}
+	return k.persist(ctx, "a parked answer", func(ctx context.Context) error {
+		return k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(grantattempt.StatePARKED).
+			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).Exec(ctx)
+	})
 }
 
 func (k *Keeper) exchangeOnce(ctx context.Context, a Authorization) (oauth.TokenSet, error) {
@@ -236,7 +251,7 @@ func (k *Keeper) resume(ctx context.Context, attemptID uuid.UUID) (result Result
 	if err != nil {
 		return Result{}, false, nil
 	}
-	defer held.abandon(ctx)
+	defer held.close(ctx)
 	attempt, err := k.db.Ent.GrantAttempt.Get(ctx, attemptID)
 	if err != nil {
 		return Result{}, false, nil
@@ -273,7 +288,41 @@ func (k *Keeper) finishParked(ctx context.Context, attempt *ent.GrantAttempt) (R
 	if err != nil {
 		return Result{}, err
 	}
+	if set, err = k.renewParked(ctx, attempt, app, set); err != nil {
+		return Result{}, err
+	}
 	return k.finish(ctx, attempt, app, set)
+}
+
+// renewParked replaces an access token that expired while its answer was parked: nobody could be asked with it whose
+// grant this is. The new set is parked before it is used. No lock is needed: while the grant has no connection, only the
+// attempt, whose lock is held, knows its refresh token.
+func (k *Keeper) renewParked(ctx context.Context, attempt *ent.GrantAttempt, app oauth.App, set TokenSet) (TokenSet, error) {
+	if set.ExpiresAt.IsZero() || k.now().Before(set.ExpiresAt) || set.RefreshToken.IsZero() {
+		return set, nil
+	}
+	key, err := k.vault.NewDataKey(ctx, attempt.TenantID)
+	if err != nil {
+		return set, unavailable(err)
+	}
+	answer, err := k.refreshOnce(ctx, app, set.RefreshToken)
+	switch oauth.OutcomeOf(err) {
+	case "":
+	case oauth.GrantDead:
+		return set, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
+	default:
+		return set, errs.New(errs.ProviderUnavailable, "the provider cannot be reached for now; repeat the same call, the code is not sent again").
+			WithRetryAfter(5 * time.Second).WithCause(err)
+	}
+	set = fromAnswer(answer, set, app, k.now())
+	return set, k.park(ctx, attempt, key, set)
+}
+
+// refreshOnce is one refresh under the provider's cap.
+func (k *Keeper) refreshOnce(ctx context.Context, app oauth.App, token secret.Text) (oauth.TokenSet, error) {
+	ctx, cancel := context.WithTimeout(ctx, k.budgets.Provider)
+	defer cancel()
+	return k.provider.Refresh(ctx, app, token)
 }
 
 // Import stores a secret that was obtained elsewhere and needs no provider: an API key. The record is written first; a

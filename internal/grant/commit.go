@@ -111,8 +111,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// park puts a sealed record into the escrow table, unless a newer one is there.
-func park(ctx context.Context, tx *ent.Tx, ref vault.Ref, record vault.Record) error {
+// escrowIn puts a sealed record into the escrow table, unless a newer one is there.
+func escrowIn(ctx context.Context, tx *ent.Tx, ref vault.Ref, record vault.Record) error {
 	encoded, err := record.MarshalBinary()
 	if err != nil {
 		return fmt.Errorf("encoding a record for escrow: %w", err)

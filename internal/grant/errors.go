@@ -32,3 +32,12 @@ func unavailable(cause error) error {
 	return errs.New(errs.VaultUnavailable, "the token store does not answer; try again shortly").
 		WithRetryAfter(5 * time.Second).WithCause(cause)
 }
+
+// callersOr keeps an error that is the caller's and calls everything else our own fault.
+func callersOr(err error) error {
+	var told *errs.Error
+	if errors.As(err, &told) {
+		return err
+	}
+	return unavailable(err)
+}

@@ -116,6 +116,6 @@ func (k *Keeper) landOne(ctx context.Context, connectionID uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	defer held.abandon(ctx)
+	defer held.close(ctx)
 	return k.land(ctx, ref)
 }

@@ -50,14 +50,7 @@ func (k *Keeper) finish(ctx context.Context, attempt *ent.GrantAttempt, app oaut
 	if err != nil {
 		return Result{}, err
 	}
-	released := false
-	defer func() {
-		if released {
-			held.end()
-		} else {
-			held.abandon(ctx)
-		}
-	}()
+	defer held.close(ctx)
 	if f.existing, err = k.existing(ctx, attempt.AppID, who.UserID); err != nil {
 		return Result{}, err
 	}
@@ -71,7 +64,6 @@ func (k *Keeper) finish(ctx context.Context, attempt *ent.GrantAttempt, app oaut
 	if err := f.store(ctx, held); err != nil {
 		return Result{}, err
 	}
-	released = true
 	return Result{Connection: f.connection, Created: f.existing == nil}, f.rejection
 }
 
@@ -193,7 +185,7 @@ func (f *finishing) settle(ctx context.Context, held *lock, ref vault.Ref, lande
 				return err
 			}
 			if landed.Escrowed {
-				if err := park(ctx, tx, ref, record); err != nil {
+				if err := escrowIn(ctx, tx, ref, record); err != nil {
 					return err
 				}
 			}
@@ -206,6 +198,7 @@ func (f *finishing) settle(ctx context.Context, held *lock, ref vault.Ref, lande
 	if err != nil {
 		return unavailable(err) // the answer stays parked; whoever repeats the call, or the sweeper, goes on from the head
 	}
+	held.settled = true
 	return nil
 }
 
@@ -273,10 +266,6 @@ func (f *finishing) storeUnderLock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.store(ctx, held); err != nil {
-		held.abandon(ctx)
-		return err
-	}
-	held.end()
-	return nil
+	defer held.close(ctx)
+	return f.store(ctx, held)
 }

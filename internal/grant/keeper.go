@@ -36,6 +36,8 @@ type Domain interface {
 	Identify(ctx context.Context, app oauth.App, set TokenSet) (oauth.Identity, error)
 	// App opens the credentials of an app.
 	App(ctx context.Context, app uuid.UUID) (oauth.App, error)
+	// HoldApp keeps the app from being deleted while tx is open. Errors: NOT_FOUND.
+	HoldApp(ctx context.Context, tx *ent.Tx, app uuid.UUID) error
 	// Existing returns the connection of this app and external user in the caller's tenant, or nil.
 	Existing(ctx context.Context, app uuid.UUID, externalUserID string) (*ent.Connection, error)
 	// Accept says what is wrong with a consent that was given, nil where nothing is.

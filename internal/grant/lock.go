@@ -37,8 +37,12 @@ type lock struct {
 	// deadline is when the lock would end if it were never extended, on this process's monotonic clock, counted from
 	// before the claim.
 	deadline time.Time
-	stop     context.CancelFunc
-	stopped  sync.WaitGroup
+	// doubt is the generation whose spend by this attempt has no known end yet; 0 none. It outlives the lock.
+	doubt int64
+	// settled is set once a settlement released the lock.
+	settled bool
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
 }
 
 // claim takes the lock for owner. An expired lock is taken over, and a spend that its owner never settled becomes the
@@ -139,22 +143,23 @@ func (h *lock) release(ctx context.Context, tx *ent.Tx, unknown int64) error {
 	return exactlyOne(res)
 }
 
-// abandon gives the lock up where nothing was spent. What it knew of an unknown spend stays in the row.
-func (h *lock) abandon(ctx context.Context) {
-	h.end()
+// close ends the heartbeat and, where no settlement released the lock, gives it up. What is not known of a spend, this
+// attempt's or an earlier one's, stays in the row. It is deferred right after the claim, so that a panic leaves no
+// heartbeat behind that holds the lock for good.
+func (h *lock) close(ctx context.Context) {
+	h.stop()
+	h.stopped.Wait()
+	if h.settled {
+		return
+	}
 	query, args := `DELETE FROM grant_locks WHERE grant_key = $1 AND owner = $2`, []any{string(h.key), h.owner}
-	if h.unknown > 0 {
-		query = `UPDATE grant_locks SET owner = NULL, spending_generation = NULL WHERE grant_key = $1 AND owner = $2`
+	if unknown := max(h.doubt, h.unknown); unknown > 0 {
+		query = `UPDATE grant_locks SET owner = NULL, spending_generation = NULL, unknown_generation = $1 WHERE grant_key = $2 AND owner = $3`
+		args = []any{unknown, string(h.key), h.owner}
 	}
 	if _, err := h.locks.db.Ent.ExecContext(ctx, query, args...); err != nil {
 		h.locks.log.WarnContext(ctx, "giving up a grant lock failed; it ends by itself", "error", err)
 	}
-}
-
-// end stops the heartbeat; the lock then ends by itself unless it was released.
-func (h *lock) end() {
-	h.stop()
-	h.stopped.Wait()
 }
 
 // execerOf returns what runs raw statements inside tx.

@@ -45,13 +45,10 @@ func (k *Keeper) refresh(ctx context.Context, connectionID uuid.UUID, ifGenerati
 	if err != nil {
 		return Refreshed{}, busyOrUnavailable(err)
 	}
+	defer held.close(ctx)
 	s := &spend{Keeper: k, ref: ref, lock: held, attempt: attempt, ifGeneration: ifGeneration}
 	out, settled, err := s.run(ctx)
-	if settled {
-		held.end()
-	} else {
-		held.abandon(ctx)
-	}
+	held.settled = settled
 	return out, err
 }
 
@@ -164,7 +161,8 @@ func (s *spend) call(ctx context.Context) (oauth.TokenSet, *oauth.Error, error) 
 		if err := s.lock.spending(ctx, s.ref.Connection, s.row.Generation); err != nil {
 			return oauth.TokenSet{}, nil, goneOrUnavailable(err)
 		}
-		answer, err := s.callOnce(ctx)
+		s.lock.doubt = s.row.Generation
+		answer, err := s.refreshOnce(ctx, s.app, s.reserved.set.RefreshToken)
 		if err == nil {
 			return answer, nil, nil
 		}
@@ -175,15 +173,11 @@ func (s *spend) call(ctx context.Context) (oauth.TokenSet, *oauth.Error, error) 
 				continue
 			}
 		}
+		if !s.interrupted {
+			s.lock.doubt = 0
+		}
 		return oauth.TokenSet{}, failure, nil
 	}
-}
-
-// callOnce is one call under the provider's cap.
-func (s *spend) callOnce(ctx context.Context) (oauth.TokenSet, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.budgets.Provider)
-	defer cancel()
-	return s.provider.Refresh(ctx, s.app, s.reserved.set.RefreshToken)
 }
 
 const unansweredMessage = "The provider did not answer in time. It is tried again by itself."
@@ -191,6 +185,9 @@ const unansweredMessage = "The provider did not answer in time. It is tried agai
 // store commits the record and settles; what cannot be written into the vault goes into escrow with the settlement.
 func (s *spend) store(ctx context.Context, record vault.Record, set TokenSet) (Refreshed, bool, error) {
 	done := s.commit(ctx, s.reserved, record, RoleRefresh)
+	if !done.parked {
+		s.lock.doubt = 0
+	}
 	switch done.step {
 	case DoubtAdopt:
 		opened, err := s.adopt(ctx)
@@ -228,7 +225,7 @@ func (s *spend) settleIn(ctx context.Context, tx *ent.Tx, record vault.Record, l
 		}
 	}
 	if l.Escrowed {
-		if err := park(ctx, tx, s.ref, record); err != nil {
+		if err := escrowIn(ctx, tx, s.ref, record); err != nil {
 			return err
 		}
 	}

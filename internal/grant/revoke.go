@@ -160,7 +160,7 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 	if err != nil {
 		return err
 	}
-	defer held.abandon(ctx)
+	defer held.close(ctx)
 	if p.RevocationEndsGrant {
 		newer, pending, err := k.newerGrant(ctx, job)
 		switch {
