@@ -34,7 +34,7 @@ type call struct {
 func serve(t *testing.T, configure func(origin string) playground.Options) (*api, string) {
 	t.Helper()
 	a := &api{introspection: run(t, time.Minute, []string{"MODULES=" + modules(t)},
-		program(t, "nodejs", "node"), "introspect.mjs", "../../../../docs/contract.graphqls")}
+		node(t), "introspect.mjs", "../../../../docs/contract.graphqls")}
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
