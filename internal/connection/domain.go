@@ -110,29 +110,29 @@ func (d domain) Existing(ctx context.Context, appID uuid.UUID, externalUserID st
 }
 
 // Accept implements grant.Domain: an inactive user, a scope that the app asks for, a capability that was declared.
-func (d domain) Accept(ctx context.Context, input json.RawMessage, appID uuid.UUID, who oauth.Identity, scopes []string) error {
+func (d domain) Accept(ctx context.Context, input json.RawMessage, appID uuid.UUID, who oauth.Identity, scopes []string) (*errs.Error, error) {
 	w, err := decodeWishes(input)
 	if err != nil {
-		return err
-	}
-	if !who.Active {
-		return errs.New(errs.ProviderRejected, "this user's account at the provider is %s; activate it there and let the user consent again", inactiveWord(who.Status)).WithField(codeField)
-	}
-	if err := localRecording.check(w.LocalRecording, scopes); err != nil {
-		return err
-	}
-	if err := onBehalf.check(w.OnBehalf, scopes); err != nil {
-		return err
+		return nil, err
 	}
 	a, err := d.appRow(ctx, appID)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if !who.Active {
+		return errs.New(errs.ProviderRejected, "this user's account at the provider is %s; activate it there and let the user consent again", inactiveWord(who.Status)).WithField(codeField), nil
+	}
+	if refusal := localRecording.check(w.LocalRecording, scopes); refusal != nil {
+		return refusal, nil
+	}
+	if refusal := onBehalf.check(w.OnBehalf, scopes); refusal != nil {
+		return refusal, nil
 	}
 	if missing := lacking(scopes, a.Scopes); len(missing) > 0 {
 		return errs.New(errs.ReauthorizationRequired, "the user has not granted scopes that the app asks for: %s; let the user consent again and leave them ticked", strings.Join(missing, ", ")).
-			WithField(codeField)
+			WithField(codeField), nil
 	}
-	return nil
+	return nil, nil
 }
 
 // inactiveWord is the provider's word for the state, if it is one we know.

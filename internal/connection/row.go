@@ -74,7 +74,7 @@ func (d domain) renew(ctx context.Context, tx *ent.Tx, a grant.Authorized, w wis
 		SetNillableExternalAccountID(text(o.AccountID)).SetNillableExternalEmail(text(o.Email)).SetNillableExternalDisplayName(text(o.DisplayName)).
 		SetUpdatedAt(d.now())
 	clearFailure(u)
-	if a.Rejection == nil {
+	if !a.Rejected {
 		if err := applyWishes(ctx, tx, u, before.ID, w); err != nil {
 			return err
 		}

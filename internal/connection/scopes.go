@@ -34,7 +34,7 @@ var (
 )
 
 // check refuses a capability that the granted scopes do not carry.
-func (c capability) check(wanted *bool, granted []string) error {
+func (c capability) check(wanted *bool, granted []string) *errs.Error {
 	if wanted == nil || !*wanted {
 		return nil
 	}

@@ -48,11 +48,11 @@ func (s *Service) Update(ctx context.Context, in UpdateInput) (*ent.Connection, 
 }
 
 func (s *Service) updateIn(ctx context.Context, tx *ent.Tx, before *ent.Connection, in UpdateInput) (*ent.Connection, error) {
-	if err := localRecording.check(in.LocalRecording, before.Scopes); err != nil {
-		return nil, err
+	if refusal := localRecording.check(in.LocalRecording, before.Scopes); refusal != nil {
+		return nil, refusal
 	}
-	if err := onBehalf.check(in.OnBehalf, before.Scopes); err != nil {
-		return nil, err
+	if refusal := onBehalf.check(in.OnBehalf, before.Scopes); refusal != nil {
+		return nil, refusal
 	}
 	u := before.Update().SetNillableLocalRecordingToken(in.LocalRecording).SetNillableOnBehalfToken(in.OnBehalf).SetUpdatedAt(s.now())
 	switch {

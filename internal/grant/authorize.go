@@ -43,8 +43,8 @@ type Authorized struct {
 	AppID    uuid.UUID
 	Key      Key
 	Input    json.RawMessage
-	// Rejection is what is wrong with the consent all the same; the renewal stands, the caller is told.
-	Rejection error
+	// Rejected is true where something is wrong with the consent all the same; the renewal stands, the caller is told.
+	Rejected bool
 }
 
 // Result is how an authorization ended.

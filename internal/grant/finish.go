@@ -32,7 +32,7 @@ type finishing struct {
 	origin     string
 	key        Key
 	existing   *ent.Connection
-	rejection  error
+	rejection  *errs.Error
 }
 
 // finish learns whose grant it is, renews or makes the connection, and only then tells what is wrong with the consent:
@@ -51,10 +51,26 @@ func (k *Keeper) finish(ctx context.Context, attempt *ent.GrantAttempt, app oaut
 		return Result{}, err
 	}
 	defer held.close(ctx)
-	if f.existing, err = k.existing(ctx, attempt.AppID, who.UserID); err != nil {
+	for {
+		result, err := f.renewOrMake(ctx, held, who)
+		if f.existing == nil || !errors.Is(err, ErrGone) {
+			return result, err
+		}
+		if err := f.unwrite(ctx); err != nil { // the connection was deleted while its renewal was under way: make a new one
+			return Result{}, err
+		}
+	}
+}
+
+// renewOrMake decides what the consent is for and stores it.
+func (f *finishing) renewOrMake(ctx context.Context, held *lock, who oauth.Identity) (_ Result, err error) {
+	f.connection = f.row.ConnectionID
+	if f.existing, err = f.Keeper.existing(ctx, f.appID, who.UserID); err != nil {
 		return Result{}, err
 	}
-	f.rejection = k.domain.Accept(ctx, attempt.Input, attempt.AppID, who, f.set.Scopes)
+	if f.rejection, err = f.domain.Accept(ctx, f.input, f.appID, who, f.set.Scopes); err != nil {
+		return Result{}, callersOr(err)
+	}
 	if f.rejection != nil && f.existing == nil {
 		return Result{}, f.reject(ctx)
 	}
@@ -64,7 +80,23 @@ func (k *Keeper) finish(ctx context.Context, attempt *ent.GrantAttempt, app oaut
 	if err := f.store(ctx, held); err != nil {
 		return Result{}, err
 	}
-	return Result{Connection: f.connection, Created: f.existing == nil}, f.rejection
+	result := Result{Connection: f.connection, Created: f.existing == nil}
+	if f.rejection != nil {
+		return result, f.rejection
+	}
+	return result, nil
+}
+
+// unwrite destroys what was written for a connection that is gone.
+func (f *finishing) unwrite(ctx context.Context) error {
+	ref, err := refOf(ctx, f.connection)
+	if err != nil {
+		return err
+	}
+	if err := f.vault.EraseRecord(ctx, ref); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 // unidentified settles what the provider said when asked whose tokens these are. Nothing is revoked: the user, whose
@@ -178,7 +210,7 @@ func (f *finishing) survivor(ctx context.Context, other reservation) bool {
 
 // settle writes connection, attempt and lock in one transaction.
 func (f *finishing) settle(ctx context.Context, held *lock, ref vault.Ref, landed Landed, record vault.Record) error {
-	a := Authorized{Landed: landed, Connection: f.connection, Existing: f.existing, AppID: f.appID, Key: f.key, Input: f.input, Rejection: f.rejection}
+	a := Authorized{Landed: landed, Connection: f.connection, Existing: f.existing, AppID: f.appID, Key: f.key, Input: f.input, Rejected: f.rejection != nil}
 	err := f.persist(ctx, "an authorization", func(ctx context.Context) error {
 		return f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
 			if err := held.release(ctx, tx, 0); err != nil {
@@ -209,8 +241,7 @@ func (f *finishing) done(ctx context.Context, tx *ent.Tx) error {
 	}
 	u := tx.GrantAttempt.UpdateOneID(f.attempt).SetState(grantattempt.StateDONE).SetConnectionID(f.connection).
 		SetCreated(f.existing == nil).ClearAnswer().SetUpdatedAt(f.now())
-	var told *errs.Error
-	if errors.As(f.rejection, &told) {
+	if told := f.rejection; told != nil {
 		u.SetErrorKind(string(told.Kind)).SetErrorMessage(told.Message).SetErrorField(told.Field)
 	}
 	return u.Exec(ctx)
@@ -232,10 +263,7 @@ func (f *finishing) reject(ctx context.Context) error {
 			return err
 		}
 	}
-	var told *errs.Error
-	if !errors.As(f.rejection, &told) {
-		told = errs.New(errs.ProviderRejected, "the consent cannot be used").WithCause(f.rejection)
-	}
+	told := f.rejection
 	err = f.persist(ctx, "a rejected authorization", func(ctx context.Context) error {
 		return f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
 			if err := f.Enqueue(ctx, tx, job); err != nil {

@@ -40,8 +40,9 @@ type Domain interface {
 	HoldApp(ctx context.Context, tx *ent.Tx, app uuid.UUID) error
 	// Existing returns the connection of this app and external user in the caller's tenant, or nil.
 	Existing(ctx context.Context, app uuid.UUID, externalUserID string) (*ent.Connection, error)
-	// Accept says what is wrong with a consent that was given, nil where nothing is.
-	Accept(ctx context.Context, input json.RawMessage, app uuid.UUID, who oauth.Identity, scopes []string) error
+	// Accept says what is wrong with a consent that was given, nil where nothing is. An error means that it could not be
+	// found out, which is no reason to end a grant.
+	Accept(ctx context.Context, input json.RawMessage, app uuid.UUID, who oauth.Identity, scopes []string) (*errs.Error, error)
 	// Authorized creates or renews the connection and marks others of the same grant as superseded.
 	Authorized(ctx context.Context, tx *ent.Tx, a Authorized) error
 	// Superseded tells the other connections of a grant that a newer consent, which was not accepted, ended them.
