@@ -66,14 +66,17 @@ type Keys interface {
 // Records are the sealed token sets, one for each connection.
 type Records interface {
 	// ReadRecord returns the record and its check-and-set number. Errors: ErrNotFound (never written, CAS 0 writes it),
-	// ErrErased, ErrCorrupt (a record that cannot even be decoded).
+	// ErrErased, ErrCorrupt (a record that cannot even be decoded). The number comes with ErrErased and ErrCorrupt too:
+	// a new consent on a connection that still exists is written over what was erased or spoilt.
 	ReadRecord(ctx context.Context, ref Ref) (Record, CAS, error)
 	// WriteRecord stores r if the store's number still is cas, durably before it returns, and returns the new number.
-	// CAS 0 means "must not exist". Errors: ErrMismatch, ErrErased, ErrFull (nothing was written).
+	// CAS 0 means "must not exist". Over an erased record only the number that ReadRecord returned with ErrErased writes:
+	// a writer who read before the erasure comes too late. Errors: ErrMismatch, ErrErased (erased, and cas is not that
+	// number), ErrFull (nothing was written).
 	// Any other error leaves open whether the write landed.
 	WriteRecord(ctx context.Context, ref Ref, r Record, cas CAS) (CAS, error)
-	// EraseRecord destroys the record for good: afterwards ReadRecord and WriteRecord say ErrErased. It does nothing
-	// where it is erased already, and marks as erased what never was written.
+	// EraseRecord destroys the record for good: afterwards ReadRecord says ErrErased, and so does WriteRecord to all whose
+	// number is older. It does nothing where it is erased already, and marks as erased what never was written.
 	EraseRecord(ctx context.Context, ref Ref) error
 	// ListRecords returns the connections that have a record, in the order of their ids, after the given one
 	// (uuid.Nil to begin), at most limit; an empty page is the end. Erased ones may be among them.

@@ -28,7 +28,7 @@ func (v *Vault) ReadRecord(ctx context.Context, ref vault.Ref) (vault.Record, va
 	}
 	r, err := v.decodeRecord(ref, mac, cas, encoded)
 	if err != nil {
-		return vault.Record{}, 0, fmt.Errorf("reading a record: %w", err)
+		return vault.Record{}, cas, fmt.Errorf("reading a record: %w", err)
 	}
 	return r, cas, nil
 }
@@ -60,10 +60,10 @@ func (v *Vault) WriteRecord(ctx context.Context, ref vault.Ref, r vault.Record, 
 		if err != nil {
 			return err
 		}
-		if head.erased {
-			return vault.ErrErased
-		}
 		if head.cas != cas {
+			if head.erased {
+				return vault.ErrErased
+			}
 			return fmt.Errorf("%w: it is %d, not %d", vault.ErrMismatch, head.cas, cas)
 		}
 		return v.saveRecord(c, ref, head, encoded)

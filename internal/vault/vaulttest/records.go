@@ -99,15 +99,59 @@ func testErased(t *testing.T, in Instance) {
 	}
 	for range 2 {
 		for _, ref := range []vault.Ref{written, never} {
-			_, _, err := in.Vault().ReadRecord(t.Context(), ref)
+			_, erased, err := in.Vault().ReadRecord(t.Context(), ref)
 			wantError(t, "reading", err, vault.ErrErased)
-			for _, number := range []vault.CAS{0, cas, cas + 1} {
+			for number := range erased + 2 {
+				if number == erased {
+					continue
+				}
 				_, err = in.Vault().WriteRecord(t.Context(), ref, in.seal(t, ref, 2), number)
 				wantError(t, "writing", err, vault.ErrErased)
 			}
 		}
 		in.Reopen(t)
 	}
+	if _, err := in.Vault().WriteRecord(t.Context(), written, in.seal(t, written, 2), cas); !errors.Is(err, vault.ErrErased) {
+		t.Errorf("writing over the number from before: got %v, want ErrErased", err)
+	}
+}
+
+// testErasedAnew writes over what was erased, as a new consent does: only who has seen the erasure can.
+func testErasedAnew(t *testing.T, in Instance) {
+	written := in.ref(t)
+	in.write(t, written, 1, 0)
+	never := vault.Ref{Tenant: written.Tenant, Connection: uuid.New()}
+	for _, ref := range []vault.Ref{written, never} {
+		var numbers []vault.CAS
+		for generation := int64(2); generation < 5; generation++ {
+			if err := in.Vault().EraseRecord(t.Context(), ref); err != nil {
+				t.Fatal(err)
+			}
+			_, erased, err := in.Vault().ReadRecord(t.Context(), ref)
+			wantError(t, "reading", err, vault.ErrErased)
+			for _, number := range numbers {
+				_, err = in.Vault().WriteRecord(t.Context(), ref, in.seal(t, ref, generation), number)
+				wantError(t, "writing over an earlier number", err, vault.ErrErased)
+			}
+			cas := in.write(t, ref, generation, erased)
+			in.Reopen(t)
+			in.wantHead(t, ref, generation, cas)
+			numbers = append(numbers, erased, cas)
+		}
+	}
+}
+
+// testSpoiltAnew writes over a record that does not open any more.
+func testSpoiltAnew(t *testing.T, in Instance) {
+	ref := in.ref(t)
+	in.write(t, ref, 1, 0)
+	in.Tamper(t, ref, func(r vault.Record) vault.Record { r.Key.Bytes = r.Key.Bytes[:1]; return r })
+	in.wantClosed(t, ref)
+	_, cas, err := in.Vault().ReadRecord(t.Context(), ref)
+	if err != nil && !errors.Is(err, vault.ErrCorrupt) {
+		t.Fatal(err)
+	}
+	in.wantHead(t, ref, 2, in.write(t, ref, 2, cas))
 }
 
 func testInvalid(t *testing.T, in Instance) {

@@ -61,6 +61,8 @@ func Run(t *testing.T, open func(t *testing.T) Instance) {
 		{"Records", testRecords},
 		{"RecordsList", testList},
 		{"RecordsErased", testErased},
+		{"RecordsErasedAnew", testErasedAnew},
+		{"RecordsSpoiltAnew", testSpoiltAnew},
 		{"RecordsInvalid", testInvalid},
 		{"RecordsCancelled", testCancelled},
 		{"RaceCreate", testRaceCreate},
