@@ -117,6 +117,8 @@ var packages = map[string]pkg{
 	"bench/...":             {anything: true, process: "main", reveals: "calls the service with a key"},
 	"internal/servicetest":  {anything: true, process: "test kit", reveals: "test kit"},
 	"internal/architecture": {},
+	// Tests only, against servers that others wrote.
+	"internal/interop": {},
 }
 
 // surface is what the GraphQL layer may use: rows under privacy for reads, the domain packages for everything else.
