@@ -109,9 +109,6 @@ var packages = map[string]pkg{
 	// Browser tests of the Playground: files of tests only.
 	"internal/server/playground/...": {},
 
-	// Tests against an OAuth server that is not ours: files of tests only.
-	"internal/interop": {},
-
 	// The emulator stands for somebody else's server, so it shares nothing with ours.
 	"internal/zoomsim": {external: standardLibrary},
 
