@@ -173,6 +173,11 @@ var (
 				Columns: []*schema.Column{ConnectionsColumns[15]},
 			},
 			{
+				Name:    "connection_app_id",
+				Unique:  false,
+				Columns: []*schema.Column{ConnectionsColumns[38]},
+			},
+			{
 				Name:    "connection_next_refresh_at",
 				Unique:  false,
 				Columns: []*schema.Column{ConnectionsColumns[35]},

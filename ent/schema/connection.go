@@ -68,6 +68,7 @@ func (Connection) Indexes() []ent.Index {
 		index.Fields("tenant_id", "external_account_id", "id"),
 		index.Fields("tenant_id", "external_email", "id"),
 		index.Fields("grant_key"),
+		index.Fields("app_id"),
 		index.Fields("next_refresh_at").Annotations(entsql.IndexWhere("next_refresh_at IS NOT NULL")),
 	}
 }

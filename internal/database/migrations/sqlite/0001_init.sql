@@ -31,6 +31,8 @@ CREATE INDEX `connection_tenant_id_external_account_id_id` ON `connections` (`te
 CREATE INDEX `connection_tenant_id_external_email_id` ON `connections` (`tenant_id`, `external_email`, `id`);
 -- create index "connection_grant_key" to table: "connections"
 CREATE INDEX `connection_grant_key` ON `connections` (`grant_key`);
+-- create index "connection_app_id" to table: "connections"
+CREATE INDEX `connection_app_id` ON `connections` (`app_id`);
 -- create index "connection_next_refresh_at" to table: "connections"
 CREATE INDEX `connection_next_refresh_at` ON `connections` (`next_refresh_at`) WHERE next_refresh_at IS NOT NULL;
 -- create "connection_metadata" table
