@@ -69,7 +69,7 @@ func (s *Server) newCall(e Endpoint, r *http.Request) *call {
 func (s *Server) clientOfToken(token string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t, ok := s.state.access[token]; ok {
+	if t, ok := s.state.access[digestOf(token)]; ok {
 		return t.grant.clientID
 	}
 	return ""
@@ -82,7 +82,7 @@ func (s *Server) enterRefresh(c *call) (leave func()) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	token, ok := s.state.refresh[c.form.Get("refresh_token")]
+	token, ok := s.state.refresh[digestOf(c.form.Get("refresh_token"))]
 	if !ok {
 		return func() {}
 	}

@@ -22,7 +22,7 @@ type code struct {
 func (st *state) issueCode(c code, now time.Time) string {
 	value := randomText(codePrefix)
 	c.expires = now.Add(codeLife)
-	st.codes[value] = &c
+	st.codes[digestOf(value)] = &c
 	return value
 }
 

@@ -11,8 +11,9 @@
 // provoked at Zoom. Shapes and texts follow public captures; where none exists, the comment beside the answer says
 // that it is inferred.
 //
-// Limit: nothing is persisted, everything ever issued is kept until the process ends, and the control API has no
-// authentication: serve it on loopback only. It answers on the root of its host, not under a path prefix.
+// Limit: everything ever issued is kept in memory, and lasts as long as the process unless its owner carries a
+// [Server.Snapshot] over to the next; the control API has no authentication: serve it on loopback only. It answers on the
+// root of its host, not under a path prefix.
 //
 // # Zoom's side
 //

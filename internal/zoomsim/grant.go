@@ -30,7 +30,7 @@ type grant struct {
 	rotations  int
 	refused    int // refresh requests of this grant that were answered with an error
 
-	refresh        string // the newest refresh token; alive while the grant is
+	refresh        digest // of the newest refresh token; alive while the grant is
 	refreshExpires time.Time
 	access         []*accessToken // all of them, the newest last
 
@@ -39,7 +39,7 @@ type grant struct {
 }
 
 type accessToken struct {
-	value   string
+	digest  digest
 	grant   *grant
 	expires time.Time
 	dead    bool // ended by a refresh, under Switches.RefreshEndsAccessToken
@@ -63,7 +63,7 @@ func (g *grant) end(reason string, now time.Time) {
 
 // beginGrant records the exchange of a code. It ends the earlier grants of the same user and client first, because at
 // Zoom only the newest authorization is valid (code 4741).
-func (st *state) beginGrant(c *code, now time.Time) *grant {
+func (st *state) beginGrant(c *code, now time.Time) (*grant, pair) {
 	if !st.switches.ConsentKeepsEarlierGrants {
 		st.endGrants(c.userID, c.clientID, EndedByConsent, now)
 	}
@@ -77,12 +77,11 @@ func (st *state) beginGrant(c *code, now time.Time) *grant {
 	}
 	st.grants = append(st.grants, g)
 	st.totals.Exchanges++
-	st.issueTokens(g, now)
-	return g
+	return g, st.issueTokens(g, now)
 }
 
 // rotate replaces the refresh token of g; the old one is dead from here on.
-func (st *state) rotate(g *grant, now time.Time) {
+func (st *state) rotate(g *grant, now time.Time) pair {
 	if st.switches.RefreshEndsAccessToken {
 		for _, t := range g.access {
 			t.dead = true
@@ -91,19 +90,24 @@ func (st *state) rotate(g *grant, now time.Time) {
 	g.rotations++
 	g.rotated = now
 	st.totals.Rotations++
-	st.issueTokens(g, now)
+	return st.issueTokens(g, now)
 }
 
-func (st *state) issueTokens(g *grant, now time.Time) {
+// pair is what one answer hands out, and the only place where the tokens' text is: what is remembered are digests.
+type pair struct{ access, refresh string }
+
+func (st *state) issueTokens(g *grant, now time.Time) pair {
+	issued := pair{access: randomText(accessPrefix), refresh: randomText(refreshPrefix)}
 	g.generation++
-	g.refresh = randomText(refreshPrefix)
+	g.refresh = digestOf(issued.refresh)
 	g.refreshExpires = st.switches.refreshExpiry(g.issued, now)
 	st.refresh[g.refresh] = &refreshToken{grant: g}
 
 	life := time.Duration(st.switches.accessSeconds()) * time.Second
-	t := &accessToken{value: randomText(accessPrefix), grant: g, expires: now.Add(life)}
+	t := &accessToken{digest: digestOf(issued.access), grant: g, expires: now.Add(life)}
 	g.access = append(g.access, t)
-	st.access[t.value] = t
+	st.access[t.digest] = t
+	return issued
 }
 
 // endGrants ends the grants that live at now, of the user and client; an empty id stands for any. It returns how many.

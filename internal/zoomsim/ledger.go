@@ -87,7 +87,7 @@ func (g *grant) entry(u *User, now time.Time) LedgerGrant {
 		RefusedRefreshes: g.refused, MaxConcurrentRefreshes: g.maxInFlight,
 		IssuedAt: g.issued, RotatedAt: g.rotated,
 		RefreshExpiresAt: g.refreshExpires, AccessExpiresAt: newest.expires,
-		RefreshTokenSHA256: sha256Hex(g.refresh), AccessTokenSHA256: sha256Hex(newest.value),
+		RefreshTokenSHA256: string(g.refresh), AccessTokenSHA256: string(newest.digest),
 	}
 	switch {
 	case !g.ended.IsZero():

@@ -33,7 +33,7 @@ func (s *Server) me(c *call) answer {
 // texts that differ.
 func (st *state) bearerGrant(r *http.Request, now time.Time) (*grant, *answer) {
 	message := "Invalid access token."
-	t, known := st.access[bearer(r)]
+	t, known := st.access[digestOf(bearer(r))]
 	switch {
 	case known && t.usable(now):
 		return t.grant, nil

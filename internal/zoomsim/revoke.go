@@ -32,10 +32,11 @@ func (s *Server) revoke(c *call) answer {
 
 // grantOfLiving returns the grant of a token that would be accepted at now, or nil.
 func (st *state) grantOfLiving(token string, now time.Time) *grant {
-	if t, ok := st.access[token]; ok && t.usable(now) {
+	value := digestOf(token)
+	if t, ok := st.access[value]; ok && t.usable(now) {
 		return t.grant
 	}
-	if t, ok := st.refresh[token]; ok && t.grant.refresh == token && t.grant.alive(now) {
+	if t, ok := st.refresh[value]; ok && t.grant.refresh == value && t.grant.alive(now) {
 		return t.grant
 	}
 	return nil

@@ -15,10 +15,10 @@ type state struct {
 	clients  map[string]Client
 	users    map[string]*User  // by id
 	byEmail  map[string]string // id of the user with this address
-	codes    map[string]*code  // spent ones stay, to recognize a second use
+	codes    map[digest]*code  // spent ones stay, to recognize a second use
 	grants   []*grant          // in the order of issue, ended ones included
-	access   map[string]*accessToken
-	refresh  map[string]*refreshToken // every one ever issued, to tell whose it was
+	access   map[digest]*accessToken
+	refresh  map[digest]*refreshToken // every one ever issued, to tell whose it was
 	faults   []*activeFault
 	faultSeq int
 	totals   Totals
@@ -29,9 +29,9 @@ func newState() *state {
 		clients: make(map[string]Client),
 		users:   make(map[string]*User),
 		byEmail: make(map[string]string),
-		codes:   make(map[string]*code),
-		access:  make(map[string]*accessToken),
-		refresh: make(map[string]*refreshToken),
+		codes:   make(map[digest]*code),
+		access:  make(map[digest]*accessToken),
+		refresh: make(map[digest]*refreshToken),
 	}
 }
 
@@ -55,9 +55,12 @@ func stableID(kind, key string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-func sha256Hex(s string) string {
+// digest is the hex SHA-256 of a token or code: 256 random bits need no more to be safe in a file.
+type digest string
+
+func digestOf(s string) digest {
 	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
+	return digest(hex.EncodeToString(sum[:]))
 }
 
 // reached reports whether now is at or past the deadline.

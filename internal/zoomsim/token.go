@@ -69,7 +69,7 @@ func (st *state) exchange(c *call, client Client, now time.Time) answer {
 	if value == "" {
 		return missingCode()
 	}
-	entry, ok := st.codes[value]
+	entry, ok := st.codes[digestOf(value)]
 	if ok && entry.spent {
 		st.totals.Duplicates++
 	}
@@ -82,16 +82,17 @@ func (st *state) exchange(c *call, client Client, now time.Time) answer {
 		return verifierMismatch()
 	}
 	entry.spent = true
-	return st.tokens(st.beginGrant(entry, now), c.base)
+	g, issued := st.beginGrant(entry, now)
+	return st.tokens(g, issued, c.base)
 }
 
 // spendRefresh rotates a refresh token. Whatever is wrong with it, Zoom's answer is the same.
 func (st *state) spendRefresh(c *call, client Client, now time.Time) answer {
-	value := c.form.Get("refresh_token")
-	if value == "" {
+	if c.form.Get("refresh_token") == "" {
 		st.totals.RefusedRefreshes++
 		return missingToken()
 	}
+	value := digestOf(c.form.Get("refresh_token"))
 	token, known := st.refresh[value]
 	if !known || token.grant.clientID != client.ID {
 		st.totals.RefusedRefreshes++
@@ -103,16 +104,15 @@ func (st *state) spendRefresh(c *call, client Client, now time.Time) answer {
 		g.refused++
 		return invalidToken()
 	}
-	st.rotate(g, now)
-	return st.tokens(g, c.base)
+	return st.tokens(g, st.rotate(g, now), c.base)
 }
 
-// tokens answers with the newest token pair of g.
-func (st *state) tokens(g *grant, apiURL string) answer {
+// tokens answers with the pair that was just issued for g.
+func (st *state) tokens(g *grant, issued pair, apiURL string) answer {
 	return jsonAnswer(http.StatusOK, tokenAnswer{
-		AccessToken:  g.access[len(g.access)-1].value,
+		AccessToken:  issued.access,
 		TokenType:    "bearer",
-		RefreshToken: g.refresh,
+		RefreshToken: issued.refresh,
 		ExpiresIn:    st.switches.accessSeconds(),
 		Scope:        strings.Join(g.scopes, " "),
 		APIURL:       apiURL,
