@@ -142,14 +142,14 @@ func TestOpenRecordsSpoilsOnlyTheBadOne(t *testing.T) {
 		f := vault.Ref{Tenant: ref.Tenant, Connection: uuid.New()}
 		items = append(items, vault.RecordOf{Connection: f.Connection, Record: sealed(t, k, f, header)})
 	}
-	opened, err := vault.OpenRecords(t.Context(), k, ref.Tenant, items)
+	_, err := vault.OpenRecords(t.Context(), k, ref.Tenant, items)
 	if err != nil || k.calls != 1 {
 		t.Fatalf("got error %v after %d calls, want none after 1", err, k.calls)
 	}
 	items[2].Connection = uuid.New()                // moved
 	items[5].Record.Key.Bytes = []byte("not a key") // altered
 	for _, tenant := range []uuid.UUID{ref.Tenant, uuid.New()} {
-		opened, err = vault.OpenRecords(t.Context(), k, tenant, items)
+		opened, err := vault.OpenRecords(t.Context(), k, tenant, items)
 		if err != nil {
 			t.Fatal(err)
 		}
