@@ -1,9 +1,11 @@
 package graph
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
@@ -64,6 +66,7 @@ func NewHandler(o Options) http.Handler {
 	server.SetDisableSuggestion(!o.Introspection)
 	server.SetErrorPresenter(presenter{log: o.Log}.present)
 	server.SetRecoverFunc(recovered)
+	server.AroundRootFields(afresh(reader))
 	server.Use(admission{introspection: o.Introspection})
 	server.Use(extension.FixedComplexityLimit(o.Complexity))
 	if o.Introspection {
@@ -73,6 +76,17 @@ func NewHandler(o Options) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
 		server.ServeHTTP(w, r.WithContext(read.NewContext(r.Context(), reader.Loaders())))
 	})
+}
+
+// afresh gives each mutation of an operation loaders of its own: the second must not see rows as they were before the
+// first. The fields of a query share those of the request.
+func afresh(reader *read.Reader) graphql.RootFieldMiddleware {
+	return func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation {
+			ctx = read.NewContext(ctx, reader.Loaders())
+		}
+		return next(ctx)
+	}
 }
 
 // config is the generated code's part of the wiring.

@@ -116,7 +116,7 @@ func TestNothingIsSuggestedWithoutIntrospection(t *testing.T) {
 		`{ connections(filter: {subjct: "x"}) { nodes { id } } }`,
 		`{ connections(filter: {kind: USR}) { nodes { id } } }`,
 		`query($f: ConnectionFiltr) { connections(filter: $f) { nodes { id } } }`,
-		`{ node(id: "x") { ... on Conection { id } } }`,
+		`{ node(id: "x") { ... on Conn { id } } }`,
 	} {
 		a := s.post(t, query, nil)
 		a.fails(t, "BAD_USER_INPUT", "", "")

@@ -44,6 +44,7 @@ func (c *counter) take() []string {
 // home is a server over a database with one tenant's things: the tenant, a key, an app and connections.
 type home struct {
 	*server
+	client      *ent.Client
 	counter     *counter
 	tenant, key uuid.UUID
 	app         uuid.UUID
@@ -62,7 +63,7 @@ func newHome(t *testing.T, url string, n int) (mine, other *home) {
 
 func move(t *testing.T, client *ent.Client, c *counter, n int) *home {
 	t.Helper()
-	h := &home{server: newServer(func(o *graph.Options) { o.Ent = client }), counter: c, tenant: id.New()}
+	h := &home{client: client, server: newServer(func(o *graph.Options) { o.Ent = client }), counter: c, tenant: id.New()}
 	operator := tenant.NewContext(t.Context(), &tenant.Viewer{IsOperator: true})
 	if err := client.Tenant.Create().SetID(h.tenant).SetName("t").SetMetadata(map[string]string{"a": "b"}).Exec(operator); err != nil {
 		t.Fatal(err)
@@ -125,6 +126,27 @@ func TestConnectionsThroughTheSchema(t *testing.T) {
 			t.Errorf("got %d on the second page, want 2", got)
 		}
 	})
+}
+
+// TestMutationsSeeEachOther renames an app between two mutations that both show it.
+func TestMutationsSeeEachOther(t *testing.T) {
+	h, _ := newHome(t, servicetest.SQLite(t), 1)
+	ctx := tenant.NewContext(t.Context(), h.viewer)
+	c, err := h.client.Connection.Query().Only(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"before", "after"}
+	h.server.connections.refresh = func(uuid.UUID) (*ent.Connection, error) {
+		name := names[0]
+		names = names[1:]
+		return c, h.client.OAuthApp.UpdateOneID(h.app).SetName(name).Exec(ctx)
+	}
+	data := h.must(t, `mutation($id: ID!) { a: refreshConnection(id: $id) { ...f } b: refreshConnection(id: $id) { ...f } }
+		fragment f on RefreshConnectionPayload { connection { app { name } } }`, map[string]any{"id": h.connections[0]})
+	if got, want := fmt.Sprint(data), "map[a:map[connection:map[app:map[name:before]]] b:map[connection:map[app:map[name:after]]]]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 // TestOnlyWhatIsAskedForIsRead counts queries: no COUNT and no look behind a cursor that nobody selected.
