@@ -6,9 +6,9 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
-
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
