@@ -137,6 +137,8 @@ var systemCallers = map[string]string{
 	"internal/grant: spend.exchangeInFlight": "asks whether any tenant is exchanging a code for this client id; only yes or no is seen",
 	"internal/grant: Keeper.newerGrant":      "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
 	"internal/grant: Sweeper":                "finishes what was left, for every tenant; nobody calls it",
+	"internal/servicetest: Service":         "tests look at rows and locks that no caller sees",
+	"internal/servicetest: Tenant.System":   "tests act as the service itself would",
 	"internal/tenancy: Service.find":         "who is calling is the question",
 	"internal/tenancy: Service.used":         "notes the use of a key after the request that used it; sees the key's tenant only",
 }

@@ -156,7 +156,7 @@ type Service struct {
 	log        *slog.Logger
 
 	refreshes  singleflight.Group
-	background sync.WaitGroup
+	background background
 }
 
 // New returns a Service.
@@ -187,8 +187,32 @@ func (s *Service) Keeper() *grant.Keeper { return s.keeper }
 // Drain waits for what is under way; see grant.Keeper.Drain.
 func (s *Service) Drain(ctx context.Context) error {
 	err := s.keeper.Drain(ctx)
-	s.background.Wait()
+	s.background.end()
 	return err
+}
+
+// background is what runs beside the callers; the zero value is ready.
+type background struct {
+	mu      sync.Mutex
+	running sync.WaitGroup
+	ended   bool
+}
+
+// start runs f, unless the service is stopping.
+func (b *background) start(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.running.Go(f)
+	}
+}
+
+// end starts nothing any more and waits for what runs.
+func (b *background) end() {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+	b.running.Wait()
 }
 
 // now is the clock in the resolution that databases keep.

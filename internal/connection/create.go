@@ -84,6 +84,9 @@ func (s *Service) createFromCode(ctx context.Context, in CreateInput, a *ent.OAu
 		return grant.Result{}, errs.Input("grant.authorizationCode.redirectUri",
 			"this redirect URI is not one of the app's: use the one of the consent page's URL, or add it with updateOAuthApp. The code was not used")
 	}
+	if err := in.checkCapabilities(client.Provider.Identity.Kind == provider.IdentityZoom, client.Provider.Name); err != nil {
+		return grant.Result{}, err
+	}
 	input, err := in.wishes(provider.AuthorizationCode)
 	if err != nil {
 		return grant.Result{}, err
@@ -98,19 +101,27 @@ func (s *Service) createFromKey(ctx context.Context, in CreateInput, a *ent.OAut
 	if !client.Provider.Supports(provider.APIKey) {
 		return grant.Result{}, unsupported(client.Provider, "grant.apiKey", "API keys")
 	}
-	for _, c := range []struct {
-		wanted *bool
-		of     capability
-	}{{in.LocalRecording, localRecording}, {in.OnBehalf, onBehalf}} {
-		if c.wanted != nil && *c.wanted {
-			return grant.Result{}, errs.Input(c.of.field, "an API key does not give %s", c.of.name)
-		}
+	if err := in.checkCapabilities(false, "an API key"); err != nil {
+		return grant.Result{}, err
 	}
 	input, err := in.wishes(provider.APIKey)
 	if err != nil {
 		return grant.Result{}, err
 	}
 	return s.keeper.Import(ctx, a.ID, client, string(provider.APIKey), kindOr(in.Kind), in.APIKey.Username, in.APIKey.APIKey, input)
+}
+
+// checkCapabilities refuses what only Zoom can give, where it is not Zoom's user who consents.
+func (in CreateInput) checkCapabilities(possible bool, source string) error {
+	for _, c := range []struct {
+		wanted *bool
+		of     capability
+	}{{in.LocalRecording, localRecording}, {in.OnBehalf, onBehalf}} {
+		if !possible && c.wanted != nil && *c.wanted {
+			return errs.Input(c.of.field, "%s does not give %s", source, c.of.name)
+		}
+	}
+	return nil
 }
 
 func unsupported(p provider.Provider, field, what string) error {
@@ -141,6 +152,9 @@ func (in CreateInput) check() error {
 	}
 	if err := checkText("subject", in.Subject, maxSubject); err != nil {
 		return err
+	}
+	if in.Kind != nil && connection.KindValidator(connection.Kind(*in.Kind)) != nil {
+		return errs.Input("kind", "a connection is of the kind USER or INSTALLATION")
 	}
 	if in.Metadata == nil {
 		return nil

@@ -105,8 +105,11 @@ func checkTTL(minTTL *int) error {
 
 // selected reads the row that a selector names; nil where there is none.
 func (s *Service) selected(ctx context.Context, sel Selector) (*ent.Connection, error) {
-	if sel.Lookup != nil {
+	switch {
+	case sel.Lookup != nil:
 		return s.lookup(ctx, *sel.Lookup)
+	case sel.Connection == nil:
+		return nil, errs.Input("of", "name a connection, or a lookup")
 	}
 	row, err := s.db.Ent.Connection.Query().Where(connection.ID(*sel.Connection)).Only(ctx)
 	if ent.IsNotFound(err) {
@@ -197,9 +200,11 @@ func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL 
 	if wait := s.backingOff(row); wait > 0 {
 		return s.backedOff(row, wait), nil
 	}
-	opened, err := s.refreshOnce(ctx, row)
+	patience, end := context.WithTimeout(ctx, s.readerWait)
+	defer end()
+	opened, err := s.refreshOnce(ctx, row, patience, false)
 	if errors.Is(err, grant.ErrBusy) {
-		opened, err = s.awaitOther(ctx, row)
+		opened, err = s.awaitOther(ctx, row, patience)
 	}
 	if err != nil {
 		return s.failed(ctx, row, err)
@@ -241,48 +246,57 @@ func (s *Service) backedOff(row *ent.Connection, wait time.Duration) Result {
 	return unavailableResult(row, code, row.FailureMessage, wait)
 }
 
-// refreshOnce runs one refresh for all who ask at the same time in this process.
-func (s *Service) refreshOnce(ctx context.Context, row *ent.Connection) (grant.Opened, error) {
+// refreshOnce runs one refresh for all who ask at the same time in this process and waits for it while patience lasts;
+// then it is ErrBusy. now spends even where the last failure put the next attempt off.
+func (s *Service) refreshOnce(ctx context.Context, row *ent.Connection, patience context.Context, now bool) (grant.Opened, error) {
 	caller := tenant.FromContext(ctx).Tenant
-	results := s.refreshes.DoChan(caller.String()+row.ID.String(), func() (any, error) {
-		out, err := s.keeper.Refresh(context.WithoutCancel(ctx), row.ID, row.Generation)
+	results := s.refreshes.DoChan(fmt.Sprintf("%s %s %t", caller, row.ID, now), func() (any, error) {
+		out, err := s.keeper.Refresh(context.WithoutCancel(ctx), row.ID, grant.Wanted{IfGeneration: row.Generation, Now: now})
 		if err == nil && out.Verdict == nil {
 			s.cache.put(caller, row.ID, out.Opened)
 		}
 		return out.Opened, err
 	})
-	timer := time.NewTimer(s.readerWait)
-	defer timer.Stop()
 	select {
 	case r := <-results:
 		opened, _ := r.Val.(grant.Opened)
 		return opened, r.Err
-	case <-timer.C:
-		return grant.Opened{}, grant.ErrBusy
-	case <-ctx.Done():
-		return grant.Opened{}, ctx.Err()
+	case <-patience.Done():
+		return grant.Opened{}, outOfPatience(ctx)
 	}
 }
 
+// outOfPatience is ErrBusy, unless it is the caller who left.
+func outOfPatience(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return grant.ErrBusy
+}
+
 // awaitOther waits for a refresh that another process is making: it looks at the head, which moves before the row does,
-// until it has moved or the reader's patience ends.
-func (s *Service) awaitOther(ctx context.Context, row *ent.Connection) (grant.Opened, error) {
-	until := time.NewTimer(s.readerWait)
-	defer until.Stop()
+// and at the row, which tells of a failure, until either has moved or the reader's patience ends.
+func (s *Service) awaitOther(ctx context.Context, row *ent.Connection, patience context.Context) (grant.Opened, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		opened, err := s.keeper.Open(ctx, row)
+		now, err := s.selected(ctx, Selector{Connection: &row.ID})
+		switch {
+		case err != nil:
+			return grant.Opened{}, err
+		case now == nil:
+			return grant.Opened{}, grant.ErrGone
+		case now.State != connection.StateCONNECTED, now.FailureAttempts > row.FailureAttempts, now.FailureClass != row.FailureClass:
+			return grant.Opened{}, nil // the row says it all
+		}
+		opened, err := s.keeper.Open(ctx, now)
 		if err != nil || opened.Generation > row.Generation {
 			return opened, err
 		}
 		next := time.NewTimer(wait)
 		select {
 		case <-next.C:
-		case <-until.C:
+		case <-patience.Done():
 			next.Stop()
-			return grant.Opened{}, grant.ErrBusy
-		case <-ctx.Done():
-			next.Stop()
-			return grant.Opened{}, ctx.Err()
+			return grant.Opened{}, outOfPatience(ctx)
 		}
 	}
 }
@@ -291,7 +305,7 @@ func (s *Service) awaitOther(ctx context.Context, row *ent.Connection) (grant.Op
 func (s *Service) failed(ctx context.Context, row *ent.Connection, err error) (Result, error) {
 	var told *errs.Error
 	switch {
-	case errors.Is(err, grant.ErrBusy):
+	case errors.Is(err, grant.ErrBusy), errors.Is(err, grant.ErrMissing), errors.Is(err, grant.ErrUnreadable), errors.Is(err, grant.ErrRolledBack):
 		return unavailableResult(row, codeRefreshing, "a refresh is under way", retrySoon), nil
 	case errors.Is(err, grant.ErrGone):
 		return Result{NotConnected: "the connection was deleted"}, nil
@@ -337,7 +351,7 @@ func (s *Service) used(ctx context.Context, row *ent.Connection) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	s.background.Go(func() {
+	s.background.start(func() {
 		if err := s.db.Ent.Connection.Update().Where(connection.ID(row.ID)).SetLastUsedAt(now).Exec(ctx); err != nil {
 			s.log.WarnContext(ctx, "noting a use failed", "connection", row.ID, "error", err)
 		}

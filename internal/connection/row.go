@@ -154,6 +154,9 @@ func (d domain) Failed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, 
 			return err
 		}
 	}
+	if before.State == connection.StateDISCONNECTED || v.Generation != 0 && before.Generation > v.Generation {
+		return nil // it is over already, or what was judged is past
+	}
 	now := d.now()
 	u := before.Update().SetLastAttemptedAt(now).SetUpdatedAt(now).SetFailureClass(v.Class).SetFailureReason(v.Reason).SetFailureMessage(v.Message).
 		SetFailureProviderCode(v.Code).SetFailureHTTPStatus(v.HTTPStatus).SetFailureLastAt(now)
@@ -166,9 +169,7 @@ func (d domain) Failed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, 
 	switch {
 	case v.Disconnect:
 		u.SetState(connection.StateDISCONNECTED).ClearFailureNextAttemptAt().ClearNextRefreshAt()
-		if before.State != connection.StateDISCONNECTED {
-			kind = event.Disconnected
-		}
+		kind = event.Disconnected
 	default:
 		u.SetFailureNextAttemptAt(v.NextAttemptAt).SetNextRefreshAt(v.NextAttemptAt)
 		if before.FailureClass == "" {

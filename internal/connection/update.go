@@ -63,7 +63,7 @@ func (s *Service) updateIn(ctx context.Context, tx *ent.Tx, before *ent.Connecti
 	}
 	m := in.changed(before.Metadata)
 	if m != nil {
-		if err := metadata.Validate("metadata", *m); err != nil {
+		if err := metadata.Validate(in.metadataField(), *m); err != nil {
 			return nil, err
 		}
 		if err := writeMetadata(ctx, tx, before.ID, m); err != nil {
@@ -76,6 +76,14 @@ func (s *Service) updateIn(ctx context.Context, tx *ent.Tx, before *ent.Connecti
 		}
 	}
 	return s.save(ctx, tx, u, before, event.Updated)
+}
+
+// metadataField is the input that a fault of the metadata as a whole is about.
+func (in UpdateInput) metadataField() string {
+	if in.Merge != nil {
+		return "mergeMetadata"
+	}
+	return "metadata"
 }
 
 // check finds what is wrong with the input by itself.
@@ -146,6 +154,10 @@ func (s *Service) revocationOf(ctx context.Context, row *ent.Connection) (*grant
 		return nil, err
 	}
 	client, err := s.client(ctx, a)
+	if errs.Is(err, errs.AppMisconfigured) {
+		s.log.WarnContext(ctx, "a grant cannot be revoked without its app's credentials", "connection", row.ID, "error", err)
+		return nil, nil // what is to be deleted is deleted all the same
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +204,9 @@ func (s *Service) Refresh(ctx context.Context, connectionID uuid.UUID) (*ent.Con
 	case row.GrantType == connection.GrantTypeAPI_KEY:
 		return nil, errs.New(errs.Conflict, "an API key does not expire and is not refreshed").WithField("id")
 	}
-	if _, err := s.refreshOnce(ctx, row); err != nil {
+	patience, end := context.WithTimeout(ctx, s.readerWait)
+	defer end()
+	if _, err := s.refreshOnce(ctx, row, patience, true); err != nil {
 		return nil, s.refreshError(err)
 	}
 	return s.find(ctx, connectionID)

@@ -143,7 +143,7 @@ func (k *Keeper) park(ctx context.Context, attempt *ent.GrantAttempt, key vault.
 	if err != nil {
 		return err
 	}
-	return k.persist(ctx, "a parked answer", func(ctx context.Context) error {
+	return k.persist(ctx, forever, "a parked answer", func(ctx context.Context) error {
 		return k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(grantattempt.StatePARKED).
 			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).Exec(ctx)
 	})
@@ -159,6 +159,7 @@ const codeField = "grant.authorizationCode.code"
 
 var (
 	errCodeSpent = errs.New(errs.ProviderRejected, "this authorization code was used already; send the user through the consent page again for a new one").WithField(codeField)
+	errUnused    = errs.New(errs.ProviderUnavailable, "the provider cannot be reached for now; the code was not used, try again with it").WithRetryAfter(time.Second)
 	errCodeLost  = errs.New(errs.ProviderUnavailable, "the provider's answer to this code never arrived and the code may be spent; send the user through the consent page again").WithField(codeField)
 )
 
@@ -168,8 +169,7 @@ func (k *Keeper) exchangeFailed(ctx context.Context, attempt *ent.GrantAttempt, 
 	k.log.InfoContext(ctx, "a code exchange failed", "attempt", attempt.ID, "outcome", failure.Outcome, "status", failure.Status, "code", failure.ProviderCode)
 	switch failure.Outcome {
 	case oauth.Unsent, oauth.Unavailable, oauth.RateLimited:
-		err := errs.New(errs.ProviderUnavailable, "the provider cannot be reached for now; the code was not used, try again with it").
-			WithRetryAfter(max(failure.RetryAfter, time.Second)).WithCause(failure)
+		err := errUnused.WithRetryAfter(max(failure.RetryAfter, errUnused.RetryAfter)).WithCause(failure)
 		return errors.Join(err, k.forget(ctx, attempt))
 	case oauth.AppMisconfigured:
 		err := errs.New(errs.AppMisconfigured, "%s", failure.Message).WithField("app").WithCause(failure)
@@ -189,7 +189,7 @@ func (k *Keeper) forget(ctx context.Context, attempt *ent.GrantAttempt) error {
 
 // refuse ends an attempt with the error that its caller gets, now and when the code is repeated.
 func (k *Keeper) refuse(ctx context.Context, attempt *ent.GrantAttempt, state grantattempt.State, reason *errs.Error) error {
-	err := k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(state).ClearAnswer().SetUpdatedAt(k.now()).
+	err := k.db.Ent.GrantAttempt.Update().Where(grantattempt.ID(attempt.ID), unfinished()).SetState(state).ClearAnswer().SetUpdatedAt(k.now()).
 		SetErrorKind(string(reason.Kind)).SetErrorMessage(reason.Message).SetErrorField(reason.Field).Exec(ctx)
 	if err != nil {
 		k.log.ErrorContext(ctx, "ending an attempt failed; the sweeper does it", "attempt", attempt.ID, "error", err)
@@ -229,7 +229,11 @@ func (k *Keeper) await(ctx context.Context, attempt *ent.GrantAttempt) (Result, 
 		}
 		pause(ctx, wait)
 		var err error
-		if attempt, err = k.db.Ent.GrantAttempt.Get(ctx, attempt.ID); err != nil {
+		attempt, err = k.db.Ent.GrantAttempt.Get(ctx, attempt.ID)
+		switch {
+		case ent.IsNotFound(err):
+			return Result{}, errUnused // the other call could not send it
+		case err != nil:
 			return Result{}, unavailable(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,7 +53,7 @@ func (k *Keeper) commit(ctx context.Context, r reservation, record vault.Record,
 		if !time.Now().Before(until) || errors.Is(err, vault.ErrNoKey) {
 			return commitment{step: DoubtDone, parked: true}
 		}
-		if !errors.Is(err, vault.ErrMismatch) {
+		if attempt > 2 || !errors.Is(err, vault.ErrMismatch) {
 			pause(ctx, min(50*time.Millisecond<<min(attempt, 5), time.Until(until)))
 		}
 	}
@@ -85,17 +86,39 @@ func (k *Keeper) within(ctx context.Context, f func(ctx context.Context) error) 
 	return f(ctx)
 }
 
-// persist runs a settlement until it succeeds or fails for a reason that trying again does not change. It is used where
-// giving up would lose a grant: it ends with the process only.
-func (k *Keeper) persist(ctx context.Context, what string, f func(ctx context.Context) error) error {
+// forever is the patience of a settlement that holds the only copy of a grant: it ends with the process.
+const forever = time.Duration(math.MaxInt64)
+
+// patience is how long a settlement is tried: what rests in the vault can be picked up from there by anybody.
+func (k *Keeper) patience(escrowed bool) time.Duration {
+	if escrowed {
+		return forever
+	}
+	return k.budgets.Lock
+}
+
+// persist runs a settlement until it succeeds, fails for a reason that trying again does not change, or the patience is
+// used up.
+func (k *Keeper) persist(ctx context.Context, patience time.Duration, what string, f func(ctx context.Context) error) error {
+	began := time.Now()
 	for attempt := 0; ; attempt++ {
 		err := k.within(ctx, f)
-		if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrGone) || ent.IsConstraintError(err) {
+		if err == nil || final(err) || ctx.Err() != nil || time.Since(began) >= patience {
 			return err
 		}
 		k.log.ErrorContext(ctx, "storing failed and is tried again", "what", what, "attempt", attempt, "error", err)
 		pause(ctx, min(50*time.Millisecond<<min(attempt, 6), 3*time.Second))
 	}
+}
+
+// final reports whether a settlement failed for a reason that trying again does not change.
+func final(err error) bool {
+	for _, reason := range []error{ErrFenced, ErrGone, vault.ErrNoKey, vault.ErrInvalid} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return ent.IsNotFound(err) || ent.IsConstraintError(err) || ent.IsValidationError(err)
 }
 
 // pause waits; a context that ends cuts it short.

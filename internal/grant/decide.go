@@ -97,8 +97,10 @@ const (
 	DoubtAdopt DoubtStep = "ADOPT"
 	// DoubtCompare: two consents; try each under the lock, the survivor stays.
 	DoubtCompare DoubtStep = "COMPARE"
-	// DoubtRevoke: the connection was deleted; revoke mine and stop.
+	// DoubtRevoke: the connection was deleted, or its record erased; revoke mine and stop.
 	DoubtRevoke DoubtStep = "REVOKE"
+	// DoubtAnew: the connection was deleted while its user consented again; the consent makes a new one.
+	DoubtAnew DoubtStep = "ANEW"
 )
 
 // AfterDoubt decides what follows a commit that was not plainly acknowledged, from the head as it is now.
@@ -108,6 +110,8 @@ func AfterDoubt(reserved HeadView, mine uuid.UUID, role Role, row RowView, now H
 		return DoubtDone
 	case !row.Exists && role == RoleRefresh:
 		return DoubtRevoke
+	case !row.Exists:
+		return DoubtAnew
 	case now.State == HeadErased && role == RoleRefresh:
 		return DoubtRevoke
 	case now.State != HeadPresent, now.Generation <= reserved.Generation:
@@ -168,6 +172,8 @@ type Verdict struct {
 	BlameApp                     bool
 	Class, Reason, Message, Code string
 	HTTPStatus                   int
+	// Generation is the one judged: a row that has a higher one by now is left alone. Zero stands for any.
+	Generation int64
 	// NextAttemptAt is when to try again; zero where Disconnect is true.
 	NextAttemptAt time.Time
 }

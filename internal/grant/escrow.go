@@ -46,15 +46,11 @@ func (k *Keeper) land(ctx context.Context, ref vault.Ref) error {
 	if err != nil {
 		return fmt.Errorf("reading the escrow: %w", err)
 	}
-	var record vault.Record
-	if err := record.UnmarshalBinary(row.Record); err != nil {
-		return fmt.Errorf("%w: escrow: %w", ErrUnreadable, err)
-	}
-	if err := k.landRecord(ctx, ref, record); err != nil {
+	if err := k.landRow(ctx, ref, row); err != nil {
 		return err
 	}
 	err = k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
-		n, err := tx.Escrow.Delete().Where(escrow.ID(ref.Connection), escrow.Generation(record.Generation), escrow.AttemptID(record.Attempt)).Exec(ctx)
+		n, err := tx.Escrow.Delete().Where(escrow.ID(ref.Connection), escrow.Generation(row.Generation), escrow.AttemptID(row.AttemptID)).Exec(ctx)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -76,6 +72,25 @@ func (k *Keeper) eraseIfGone(ctx context.Context, ref vault.Ref) error {
 		return fmt.Errorf("erasing a deleted connection's record: %w", err)
 	}
 	return ErrGone
+}
+
+// landRow writes the record of an escrow, if it opens: written over a head that opens, one that does not would end a
+// connection that still lives. It is dropped then.
+func (k *Keeper) landRow(ctx context.Context, ref vault.Ref, row *ent.Escrow) error {
+	var record vault.Record
+	err := record.UnmarshalBinary(row.Record)
+	if err == nil {
+		_, err = k.openRecord(ctx, ref, record)
+	}
+	switch {
+	case err == nil:
+		return k.landRecord(ctx, ref, record)
+	case errors.Is(err, vault.ErrCorrupt), errors.Is(err, ErrUnreadable):
+		k.log.ErrorContext(ctx, "an escrow does not open and is dropped", "connection", ref.Connection, "generation", row.Generation, "error", err)
+		return nil
+	default:
+		return fmt.Errorf("opening an escrow: %w", err)
+	}
 }
 
 // landRecord writes one record unless the head is as new.

@@ -11,7 +11,10 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/predicate"
+	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
@@ -87,14 +90,14 @@ func (f *finishing) renewOrMake(ctx context.Context, held *lock, who oauth.Ident
 	return result, nil
 }
 
-// unwrite destroys what was written for a connection that is gone.
+// unwrite orders the destruction of what may have been written for a connection that is gone.
 func (f *finishing) unwrite(ctx context.Context) error {
-	ref, err := refOf(ctx, f.connection)
+	err := f.db.Ent.Tombstone.Update().Where(tombstone.ID(f.connection)).ClearErasedAt().Exec(ctx)
 	if err != nil {
-		return err
-	}
-	if err := f.vault.EraseRecord(ctx, ref); err != nil {
 		return unavailable(err)
+	}
+	if err := f.Erase(ctx, f.connection); err != nil {
+		f.log.WarnContext(ctx, "erasing a record failed; the sweeper does it", "connection", f.connection, "error", err)
 	}
 	return nil
 }
@@ -136,12 +139,16 @@ func (k *Keeper) existing(ctx context.Context, app uuid.UUID, userID string) (*e
 func (f *finishing) claimGrant(ctx context.Context) (*lock, error) {
 	until := time.Now().Add(f.budgets.Claim)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
-		held, err := f.locks.claim(ctx, f.key, f.attempt)
-		if err == nil {
+		// An owner of its own: whoever finishes the same attempt elsewhere must be fenced off, too.
+		held, err := f.locks.claim(ctx, f.key, id.New())
+		switch {
+		case err == nil:
 			return held, nil
-		}
-		if !errors.Is(err, ErrBusy) || time.Now().After(until) {
+		case !errors.Is(err, ErrBusy):
 			return nil, unavailable(err)
+		case time.Now().After(until):
+			return nil, errs.New(errs.Conflict, "this user's connection is being changed by another call; repeat the same call shortly, the code is not sent again").
+				WithRetryAfter(2 * time.Second).WithCause(err)
 		}
 		pause(ctx, wait)
 	}
@@ -175,8 +182,9 @@ func (f *finishing) commitSet(ctx context.Context, ref vault.Ref, reserved reser
 		row.Generation = f.existing.Generation
 	}
 	for {
-		if reserved.head.State == HeadPresent && reserved.head.Attempt == f.attempt {
-			return Landed{Set: reserved.set, Generation: reserved.head.Generation}, reserved.head.record, nil
+		stored := Landed{Set: reserved.set, Generation: reserved.head.Generation}
+		if reserved.head.State == HeadPresent && (reserved.head.Attempt == f.attempt || f.contested(reserved) && !f.survives(ctx, reserved)) {
+			return stored, reserved.head.record, nil
 		}
 		generation := NextGeneration(row, reserved.head.HeadView)
 		record, err := reserved.seal(f.attempt, f.origin, generation, f.set)
@@ -184,34 +192,40 @@ func (f *finishing) commitSet(ctx context.Context, ref vault.Ref, reserved reser
 			return Landed{}, vault.Record{}, err
 		}
 		done := f.commit(ctx, reserved, record, RoleAuthorization)
-		if done.step != DoubtCompare {
+		switch done.step {
+		case DoubtAnew:
+			return Landed{}, vault.Record{}, ErrGone
+		case DoubtCompare:
+			if reserved, err = f.reserve(ctx, ref); err != nil {
+				return Landed{}, vault.Record{}, unavailable(err)
+			}
+		default:
 			return Landed{Set: f.set, Generation: generation, Escrowed: done.parked}, record, nil
-		}
-		if reserved, err = f.reserve(ctx, ref); err != nil {
-			return Landed{}, vault.Record{}, unavailable(err)
-		}
-		if survivor := f.survivor(ctx, reserved); !survivor {
-			return Landed{Set: reserved.set, Generation: reserved.head.Generation}, reserved.head.record, nil
 		}
 	}
 }
 
-// survivor tries this attempt's own tokens where somebody stored others meanwhile; true where they work.
-func (f *finishing) survivor(ctx context.Context, other reservation) bool {
-	if other.head.State != HeadPresent {
-		return true
-	}
+// contested reports whether what is stored may come of a later consent than this attempt's: its answer may have waited,
+// in a lock's queue or parked, while another was exchanged. The margin is for clocks that differ.
+func (f *finishing) contested(stored reservation) bool {
+	return f.set.Owner.ConsentedAt.Sub(stored.set.Owner.ConsentedAt) < repeatWindow
+}
+
+// survives tries both sets under the lock where somebody stored another; true where this attempt's own is to be kept.
+func (f *finishing) survives(ctx context.Context, other reservation) bool {
 	if _, err := f.domain.Identify(ctx, f.app, f.set); err == nil {
 		return true
 	}
-	_, err := f.domain.Identify(ctx, f.app, other.set)
-	return err != nil // where neither works for now, the latest consent stands
+	if _, err := f.domain.Identify(ctx, f.app, other.set); err == nil {
+		return false
+	}
+	return !f.set.Owner.ConsentedAt.Before(other.set.Owner.ConsentedAt) // neither works for now: the latest consent stands
 }
 
 // settle writes connection, attempt and lock in one transaction.
 func (f *finishing) settle(ctx context.Context, held *lock, ref vault.Ref, landed Landed, record vault.Record) error {
 	a := Authorized{Landed: landed, Connection: f.connection, Existing: f.existing, AppID: f.appID, Key: f.key, Input: f.input, Rejected: f.rejection != nil}
-	err := f.persist(ctx, "an authorization", func(ctx context.Context) error {
+	err := f.persist(ctx, f.patience(landed.Escrowed), "an authorization", func(ctx context.Context) error {
 		return f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
 			if err := held.release(ctx, tx, 0); err != nil {
 				return err
@@ -239,12 +253,21 @@ func (f *finishing) done(ctx context.Context, tx *ent.Tx) error {
 	if f.row == nil {
 		return nil
 	}
-	u := tx.GrantAttempt.UpdateOneID(f.attempt).SetState(grantattempt.StateDONE).SetConnectionID(f.connection).
+	u := tx.GrantAttempt.Update().Where(grantattempt.ID(f.attempt), unfinished()).SetState(grantattempt.StateDONE).SetConnectionID(f.connection).
 		SetCreated(f.existing == nil).ClearAnswer().SetUpdatedAt(f.now())
 	if told := f.rejection; told != nil {
 		u.SetErrorKind(string(told.Kind)).SetErrorMessage(told.Message).SetErrorField(told.Field)
 	}
-	return u.Exec(ctx)
+	n, err := u.Save(ctx)
+	if err == nil && n == 0 {
+		return ErrFenced // somebody else has finished it
+	}
+	return err
+}
+
+// unfinished holds for attempts that somebody still has to finish.
+func unfinished() predicate.GrantAttempt {
+	return grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)
 }
 
 // reject ends a consent that is not acceptable and renews nothing here. Its grant is revoked unless the same client and
@@ -264,7 +287,7 @@ func (f *finishing) reject(ctx context.Context) error {
 		}
 	}
 	told := f.rejection
-	err = f.persist(ctx, "a rejected authorization", func(ctx context.Context) error {
+	err = f.persist(ctx, f.budgets.Lock, "a rejected authorization", func(ctx context.Context) error {
 		return f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
 			if err := f.Enqueue(ctx, tx, job); err != nil {
 				return err

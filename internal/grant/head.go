@@ -120,7 +120,7 @@ func (k *Keeper) Open(ctx context.Context, row *ent.Connection) (Opened, error) 
 	}
 	if row.Escrowed {
 		opened, found, err := k.openEscrow(ctx, ref)
-		if found || err != nil {
+		if err != nil || found && opened.Generation >= row.Generation {
 			return opened, err
 		}
 	}
@@ -145,9 +145,13 @@ func (k *Keeper) Open(ctx context.Context, row *ent.Connection) (Opened, error) 
 	}
 }
 
-// reconcile brings the row up to what is stored already.
+// reconcile brings the row up to what is stored already. Errors: ErrGone, VAULT_UNAVAILABLE.
 func (k *Keeper) reconcile(ctx context.Context, id uuid.UUID, l Landed) error {
-	return k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error { return k.domain.Refreshed(ctx, tx, id, l) })
+	err := k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error { return k.domain.Refreshed(ctx, tx, id, l) })
+	if err != nil {
+		return goneOrUnavailable(err)
+	}
+	return nil
 }
 
 // refOf names a connection's record under the caller's tenant.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ type Domain interface {
 	Superseded(ctx context.Context, tx *ent.Tx, key Key, except uuid.UUID, consentedAt time.Time) error
 	// Refreshed brings the row to a stored set; it does nothing where the row has it. Errors: ErrGone.
 	Refreshed(ctx context.Context, tx *ent.Tx, connection uuid.UUID, l Landed) error
-	// Failed writes a verdict. Errors: ErrGone.
+	// Failed writes a verdict, unless the connection is over or has a higher generation than was judged. Errors: ErrGone.
 	Failed(ctx context.Context, tx *ent.Tx, connection uuid.UUID, v Verdict) error
 	// Unescrowed notes that the vault has what was in escrow.
 	Unescrowed(ctx context.Context, tx *ent.Tx, connection uuid.UUID) error
@@ -206,7 +207,8 @@ func detach[T any](ctx context.Context, k *Keeper, f func(ctx context.Context) (
 func runSafely[T any](ctx context.Context, k *Keeper, f func(ctx context.Context) (T, error)) (value T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			k.log.ErrorContext(ctx, "panic in a detached step", "type", fmt.Sprintf("%T", r))
+			// The value may quote what was at hand; the stack names functions and places only.
+			k.log.ErrorContext(ctx, "panic in a detached step", "type", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
 			err = errors.New("panic in a detached step")
 		}
 	}()

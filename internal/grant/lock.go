@@ -20,6 +20,9 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
+// closeTimeout bounds the attempt to give a lock up, which a caller who left does not end; the lock ends by itself otherwise.
+const closeTimeout = 5 * time.Second
+
 // locks hands out grant locks. All times are the database's clock, so that replicas need not agree on theirs.
 type locks struct {
 	db  *database.DB
@@ -157,6 +160,8 @@ func (h *lock) close(ctx context.Context) {
 		query = `UPDATE grant_locks SET owner = NULL, spending_generation = NULL, unknown_generation = $1 WHERE grant_key = $2 AND owner = $3`
 		args = []any{unknown, string(h.key), h.owner}
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
 	if _, err := h.locks.db.Ent.ExecContext(ctx, query, args...); err != nil {
 		h.locks.log.WarnContext(ctx, "giving up a grant lock failed; it ends by itself", "error", err)
 	}

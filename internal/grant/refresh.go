@@ -23,15 +23,23 @@ type Refreshed struct {
 	Verdict *Verdict
 }
 
-// Refresh spends the refresh token of a connection, unless the stored generation is above ifGeneration already: then it
-// returns what is stored. Nobody can cancel it: a caller whose context ends stops waiting, no more.
-// Errors: ErrBusy (somebody else is at it), ErrGone, ErrNothingToSpend; VAULT_UNAVAILABLE where our own stores fail, in
-// which case nothing was spent and the connection was not touched.
-func (k *Keeper) Refresh(ctx context.Context, connectionID uuid.UUID, ifGeneration int64) (Refreshed, error) {
-	return detach(ctx, k, func(ctx context.Context) (Refreshed, error) { return k.refresh(ctx, connectionID, ifGeneration) })
+// Wanted says under which circumstances a refresh is wanted.
+type Wanted struct {
+	// IfGeneration is the generation the caller saw: where a higher one is stored, nothing is spent.
+	IfGeneration int64
+	// Now spends even before the time that the last failure put the next attempt off to.
+	Now bool
 }
 
-func (k *Keeper) refresh(ctx context.Context, connectionID uuid.UUID, ifGeneration int64) (Refreshed, error) {
+// Refresh spends the refresh token of a connection, unless what is wanted is there already: then it returns what is
+// stored, or the failure that stands. Nobody can cancel it: a caller whose context ends stops waiting, no more.
+// Errors: ErrBusy (somebody else is at it), ErrGone, ErrNothingToSpend; VAULT_UNAVAILABLE where our own stores fail, in
+// which case nothing was spent and the connection was not touched.
+func (k *Keeper) Refresh(ctx context.Context, connectionID uuid.UUID, wanted Wanted) (Refreshed, error) {
+	return detach(ctx, k, func(ctx context.Context) (Refreshed, error) { return k.refresh(ctx, connectionID, wanted) })
+}
+
+func (k *Keeper) refresh(ctx context.Context, connectionID uuid.UUID, wanted Wanted) (Refreshed, error) {
 	ref, err := refOf(ctx, connectionID)
 	if err != nil {
 		return Refreshed{}, err
@@ -46,7 +54,7 @@ func (k *Keeper) refresh(ctx context.Context, connectionID uuid.UUID, ifGenerati
 		return Refreshed{}, busyOrUnavailable(err)
 	}
 	defer held.close(ctx)
-	s := &spend{Keeper: k, ref: ref, lock: held, attempt: attempt, ifGeneration: ifGeneration}
+	s := &spend{Keeper: k, ref: ref, lock: held, attempt: attempt, wanted: wanted}
 	out, settled, err := s.run(ctx)
 	held.settled = settled
 	return out, err
@@ -67,14 +75,14 @@ func (k *Keeper) row(ctx context.Context, connectionID uuid.UUID) (*ent.Connecti
 // spend is one refresh under its lock.
 type spend struct {
 	*Keeper
-	ref          vault.Ref
-	lock         *lock
-	attempt      uuid.UUID
-	ifGeneration int64
-	row          *ent.Connection
-	reserved     reservation
-	app          oauth.App
-	// interrupted is set once a spend of this generation went without an answer.
+	ref      vault.Ref
+	lock     *lock
+	attempt  uuid.UUID
+	wanted   Wanted
+	row      *ent.Connection
+	reserved reservation
+	app      oauth.App
+	// interrupted is set once a spend of this generation went without an answer, in this attempt or in one before it.
 	interrupted bool
 }
 
@@ -90,22 +98,60 @@ func (s *spend) run(ctx context.Context) (out Refreshed, settled bool, err error
 		return Refreshed{}, false, unavailable(err)
 	}
 	view := RowView{Exists: true, Generation: s.row.Generation}
-	switch step := BeforeSpend(view, s.reserved.head.HeadView); step {
-	case StepReconcile:
-		opened := Opened{Set: s.reserved.set, Generation: s.reserved.head.Generation}
+	step := BeforeSpend(view, s.reserved.head.HeadView)
+	s.recall(step)
+	opened := Opened{Set: s.reserved.set, Generation: s.reserved.head.Generation}
+	switch {
+	case step == StepReconcile:
 		return Refreshed{Opened: opened}, false, s.reconcile(ctx, s.ref.Connection, Landed{Set: opened.Set, Generation: opened.Generation})
-	case StepMissing, StepUnreadable:
-		return s.lostRecord(ctx, step)
-	case StepSpend:
-		if s.reserved.head.Generation > s.ifGeneration {
-			return Refreshed{Opened: Opened{Set: s.reserved.set, Generation: s.reserved.head.Generation}}, false, nil
-		}
+	case step == StepSpend && opened.Generation > s.wanted.IfGeneration:
+		return Refreshed{Opened: opened}, false, nil
 	}
-	if s.reserved.set.RefreshToken.IsZero() {
+	if v := s.standing(); v != nil {
+		return Refreshed{Verdict: v}, false, nil
+	}
+	return s.spendReserved(ctx, step)
+}
+
+// recall takes over what attempts before this one left behind: that the present generation was spent and nobody knows
+// what came of it. Of a generation that is past nothing needs to be known any more.
+func (s *spend) recall(step SpendStep) {
+	s.interrupted = step != StepReconcile && s.lock.unknown == s.row.Generation
+	if !s.interrupted {
+		s.lock.unknown = 0
+	}
+}
+
+// standing is the failure that keeps this attempt from spending: the connection is over, or the next attempt was put off.
+// The row was read under the lock, so that whoever waited for it does not repeat what has just failed.
+func (s *spend) standing() *Verdict {
+	row := s.row
+	v := &Verdict{Disconnect: row.State == connection.StateDISCONNECTED, Class: row.FailureClass, Reason: row.FailureReason,
+		Message: row.FailureMessage, Code: row.FailureProviderCode, HTTPStatus: row.FailureHTTPStatus, Generation: row.Generation}
+	next := row.FailureNextAttemptAt
+	switch {
+	case v.Disconnect:
+		return v
+	case !s.wanted.Now && next != nil && s.now().Before(*next):
+		v.NextAttemptAt = *next
+		return v
+	default:
+		return nil
+	}
+}
+
+// spendReserved spends what was reserved, if it can be spent.
+func (s *spend) spendReserved(ctx context.Context, step SpendStep) (_ Refreshed, settled bool, err error) {
+	switch {
+	case s.row.State == connection.StatePENDING:
+		return Refreshed{}, false, ErrNothingToSpend
+	case step == StepMissing, step == StepUnreadable:
+		return s.lostRecord(ctx, step)
+	case s.reserved.set.RefreshToken.IsZero():
 		return s.nothingToSpend(ctx)
 	}
 	if s.app, err = s.domain.App(ctx, s.row.AppID); err != nil {
-		return Refreshed{}, false, err
+		return Refreshed{}, false, callersOr(err)
 	}
 	return s.callAndSettle(ctx)
 }
@@ -198,16 +244,20 @@ func (s *spend) store(ctx context.Context, record vault.Record, set TokenSet) (R
 	landed := Landed{Set: set, Generation: record.Generation, Escrowed: done.parked}
 	err := s.settleStored(ctx, record, landed)
 	if errors.Is(err, ErrGone) {
+		s.lock.doubt = 0
 		return Refreshed{}, false, s.discard(ctx, s.ref, s.app, s.row, set)
 	}
-	return Refreshed{Opened: Opened{Set: set, Generation: record.Generation}}, err == nil, err
+	if err != nil {
+		return Refreshed{}, false, unavailable(err)
+	}
+	return Refreshed{Opened: Opened{Set: set, Generation: record.Generation}}, true, nil
 }
 
 // settleStored releases the lock and brings the row up to date. A lock that was lost stops only the release: a record
 // in the vault stands, and one that is not there yet is parked all the same.
 func (s *spend) settleStored(ctx context.Context, record vault.Record, l Landed) error {
 	settle := func(release bool) error {
-		return s.persist(ctx, "a refreshed token set", func(ctx context.Context) error {
+		return s.persist(ctx, s.patience(l.Escrowed), "a refreshed token set", func(ctx context.Context) error {
 			return s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error { return s.settleIn(ctx, tx, record, l, release) })
 		})
 	}
@@ -238,6 +288,9 @@ func (s *spend) adopt(ctx context.Context) (Opened, error) {
 	if err != nil {
 		return Opened{}, unavailable(err)
 	}
+	if h.State != HeadPresent {
+		return Opened{}, ErrGone
+	}
 	opened := Opened{Set: set, Generation: h.Generation}
 	return opened, s.reconcile(ctx, s.ref.Connection, Landed{Set: set, Generation: h.Generation})
 }
@@ -258,8 +311,7 @@ func (s *spend) judge(ctx context.Context, failure *oauth.Error) (Refreshed, boo
 	}
 	f := FailedSpend{
 		Err: failure, Now: s.now(), RolledBack: s.reserved.head.Generation < s.row.Generation,
-		Interrupted:      s.interrupted || s.lock.unknown == s.row.Generation,
-		ExchangeInFlight: inFlight, Attempts: s.row.FailureAttempts, Jitter: s.jitter(),
+		Interrupted: s.interrupted, ExchangeInFlight: inFlight, Attempts: s.row.FailureAttempts, Jitter: s.jitter(),
 	}
 	if s.row.FailureClass == ClassReauthorize && s.row.FailureSince != nil {
 		f.RefusedSince = *s.row.FailureSince
@@ -275,12 +327,13 @@ func (s *spend) judge(ctx context.Context, failure *oauth.Error) (Refreshed, boo
 // exchangeInFlight reports whether a code is being exchanged for this client id, in any tenant.
 func (s *spend) exchangeInFlight(ctx context.Context) (bool, error) {
 	return s.db.Ent.GrantAttempt.Query().
-		Where(grantattempt.ClientID(s.row.ClientID), grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)).
+		Where(grantattempt.ClientID(s.row.ClientID), unfinished()).
 		Exist(tenant.System(ctx, uuid.Nil))
 }
 
-// settleFailure writes a verdict and releases the lock.
+// settleFailure writes a verdict on the generation that was reserved and releases the lock.
 func (s *spend) settleFailure(ctx context.Context, v Verdict, unknown int64) (Refreshed, bool, error) {
+	v.Generation = s.row.Generation
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
 		if err := s.lock.release(ctx, tx, unknown); err != nil {
 			return err

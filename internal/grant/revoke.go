@@ -128,12 +128,11 @@ func (k *Keeper) Erase(ctx context.Context, connectionID uuid.UUID) error {
 // discard ends a set that nobody will ever use, because the connection was deleted while it was under way: the record
 // goes, and a job revokes the set.
 func (k *Keeper) discard(ctx context.Context, ref vault.Ref, app oauth.App, row *ent.Connection, set TokenSet) error {
-	job, err := k.prepare(ctx, row, app, set)
-	if err != nil {
-		k.log.ErrorContext(ctx, "a token set of a deleted connection could not be kept for revocation", "connection", ref.Connection, "error", err)
-		return ErrGone
-	}
-	err = k.persist(ctx, "a revocation", func(ctx context.Context) error {
+	err := k.persist(ctx, forever, "a revocation", func(ctx context.Context) error {
+		job, err := k.prepare(ctx, row, app, set)
+		if err != nil {
+			return err
+		}
 		return k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
 			if err := k.Enqueue(ctx, tx, job); err != nil {
 				return err
@@ -142,7 +141,10 @@ func (k *Keeper) discard(ctx context.Context, ref vault.Ref, app oauth.App, row 
 		})
 	})
 	k.Wake()
-	return errors.Join(ErrGone, err)
+	if err != nil {
+		k.log.ErrorContext(ctx, "a token set of a deleted connection could not be kept for revocation", "connection", ref.Connection, "error", err)
+	}
+	return ErrGone
 }
 
 // runRevocation carries one due job out, in the job's tenant. It is done only under the grant's lock, and, where a
@@ -162,7 +164,7 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 	}
 	defer held.close(ctx)
 	if p.RevocationEndsGrant {
-		newer, pending, err := k.newerGrant(ctx, job)
+		newer, pending, err := k.newerGrant(ctx, job, p)
 		switch {
 		case err != nil:
 			return err
@@ -176,16 +178,20 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 }
 
 // newerGrant looks for a grant of the same client and user that the revocation would end too, in any tenant: one that
-// stands, or one that is being exchanged for the client and may turn out to be the same user's.
-func (k *Keeper) newerGrant(ctx context.Context, job *ent.RevocationJob) (newer, pending bool, err error) {
+// stands, or one that is being exchanged for the client and may turn out to be the same user's. Where a consent ends the
+// older grants only a newer one can stand; elsewhere every connection of the user counts.
+func (k *Keeper) newerGrant(ctx context.Context, job *ent.RevocationJob, p provider.Provider) (newer, pending bool, err error) {
 	all := tenant.System(ctx, uuid.Nil)
-	newer, err = k.db.Ent.Connection.Query().
-		Where(connection.GrantKey(job.GrantKey), connection.StateEQ(connection.StateCONNECTED), connection.ConsentedAtGT(job.ConsentedAt)).Exist(all)
+	others := k.db.Ent.Connection.Query().Where(connection.GrantKey(job.GrantKey), connection.StateEQ(connection.StateCONNECTED))
+	if p.ConsentEndsOlderGrant {
+		others.Where(connection.ConsentedAtGT(job.ConsentedAt))
+	}
+	newer, err = others.Exist(all)
 	if err != nil || newer {
 		return newer, false, err
 	}
 	pending, err = k.db.Ent.GrantAttempt.Query().
-		Where(grantattempt.ClientID(job.ClientID), grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)).Exist(all)
+		Where(grantattempt.ClientID(job.ClientID), unfinished()).Exist(all)
 	return false, pending, err
 }
 

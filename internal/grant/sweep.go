@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
 
 // sweepBatch bounds what one round does of each kind of work.
@@ -78,7 +79,8 @@ func (s *Sweeper) loop(ctx context.Context) {
 	}
 }
 
-// RunOnce does one round and says what it did. One item that fails does not hold up the others.
+// RunOnce does one round and says what it did. One item that fails does not hold up the others. Where ctx ends no item is
+// begun any more, and one that was is carried through: it may be between a provider's answer and its storing.
 func (s *Sweeper) RunOnce(ctx context.Context) (Swept, error) {
 	var out Swept
 	var errAttempts, errErase, errRevoke, errEscrow error
@@ -93,18 +95,22 @@ func (s *Sweeper) RunOnce(ctx context.Context) (Swept, error) {
 func (s *Sweeper) attempts(ctx context.Context) (int, error) {
 	k, all := s.keeper, tenant.System(ctx, uuid.Nil)
 	open, err := k.db.Ent.GrantAttempt.Query().
-		Where(grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED), grantattempt.UpdatedAtLT(k.now().Add(-resumeAfter))).
+		Where(unfinished(), grantattempt.UpdatedAtLT(k.now().Add(-resumeAfter))).
 		Order(grantattempt.ByUpdatedAt()).Limit(sweepBatch).All(all)
 	if err != nil {
 		return 0, err
 	}
 	n := 0
 	for _, attempt := range open {
-		if _, took, err := k.resume(tenant.System(ctx, attempt.TenantID), attempt.ID); took {
+		if ctx.Err() != nil {
+			return n, ctx.Err()
+		}
+		inside := s.inside(ctx, attempt.TenantID)
+		if _, took, err := k.resume(inside, attempt.ID); took {
 			n++
 			if err != nil {
 				k.log.InfoContext(ctx, "an attempt was resumed without success", "attempt", attempt.ID, "error", err)
-				s.yieldTurn(ctx, attempt)
+				s.yieldTurn(inside, attempt)
 			}
 		}
 	}
@@ -114,10 +120,14 @@ func (s *Sweeper) attempts(ctx context.Context) (int, error) {
 	return n, err
 }
 
+// inside is the context of one item: in its tenant, and not ended by the end of the loop.
+func (s *Sweeper) inside(ctx context.Context, owner uuid.UUID) context.Context {
+	return tenant.System(context.WithoutCancel(ctx), owner)
+}
+
 // yieldTurn puts an attempt that cannot be finished for now behind the others.
 func (s *Sweeper) yieldTurn(ctx context.Context, attempt *ent.GrantAttempt) {
-	_ = s.keeper.db.Ent.GrantAttempt.Update().Where(grantattempt.ID(attempt.ID)).SetUpdatedAt(s.keeper.now()).
-		Exec(tenant.System(ctx, attempt.TenantID))
+	_ = s.keeper.db.Ent.GrantAttempt.Update().Where(grantattempt.ID(attempt.ID), unfinished()).SetUpdatedAt(s.keeper.now()).Exec(ctx)
 }
 
 // erasures destroys the records that tombstones order destroyed.
@@ -130,7 +140,10 @@ func (s *Sweeper) erasures(ctx context.Context) (int, error) {
 	var failed error
 	n := 0
 	for _, t := range due {
-		if err := k.Erase(tenant.System(ctx, t.TenantID), t.ID); err != nil {
+		if ctx.Err() != nil {
+			return n, errors.Join(failed, ctx.Err())
+		}
+		if err := k.Erase(s.inside(ctx, t.TenantID), t.ID); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -149,10 +162,15 @@ func (s *Sweeper) revocations(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	var failed error
+	n := 0
 	for _, job := range due {
-		failed = errors.Join(failed, k.runRevocation(tenant.System(ctx, job.TenantID), job))
+		if ctx.Err() != nil {
+			return n, errors.Join(failed, ctx.Err())
+		}
+		failed = errors.Join(failed, k.runRevocation(s.inside(ctx, job.TenantID), job))
+		n++
 	}
-	return len(due), failed
+	return n, failed
 }
 
 // escrows lands what waits, under each grant's lock.
@@ -162,13 +180,20 @@ func (s *Sweeper) escrows(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	var failed error
 	n := 0
 	for _, e := range waiting {
-		if err := k.landOne(tenant.System(ctx, e.TenantID), e.ID); err == nil {
+		if ctx.Err() != nil {
+			return n, errors.Join(failed, ctx.Err())
+		}
+		switch err := k.landOne(s.inside(ctx, e.TenantID), e.ID); {
+		case err == nil, errors.Is(err, ErrGone):
 			n++
-		} else if !errors.Is(err, ErrBusy) {
-			return n, err // the vault is still away: no use in trying the others
+		case errors.Is(err, vault.ErrUnavailable):
+			return n, errors.Join(failed, err) // it is still away: no use in trying the others
+		case !errors.Is(err, ErrBusy):
+			failed = errors.Join(failed, err)
 		}
 	}
-	return n, nil
+	return n, failed
 }
