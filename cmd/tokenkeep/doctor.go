@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/internal/database"
+	"github.com/tokenkeep/tokenkeep/internal/secret"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+// doctorCmd is "tokenkeep doctor". It has the settings of serve.
+type doctorCmd struct {
+	publicSettings
+	databaseSettings
+	vaultSettings
+	operatorSettings
+	providerSettings
+}
+
+// Help is what "tokenkeep doctor --help" says beside the flags.
+func (doctorCmd) Help() string {
+	return `Run it with the settings of serve, whether that runs or not. Each line is a check: what holds after a tick, and after a
+cross what does not and how to mend it. Exit code 1 where there is a cross. It changes nothing, but that the vault notes
+a key of the operator's.`
+}
+
+// check is one line of the doctor: what it found to hold, or an error that says how to mend it.
+type check func(context.Context, *patient) (holds string, err error)
+
+// patient is what checks find out for those after them.
+type patient struct{ db *database.DB }
+
+// errSkipped is for a check that cannot be made because of a cross above.
+var errSkipped = errors.New("not checked, for want of the above")
+
+// Run makes all checks, whatever comes out of them.
+func (c *doctorCmd) Run(t *terminal, sig signals) error {
+	p := &patient{}
+	failed := 0
+	for _, check := range []check{c.checkPublic, c.checkDatabase, c.checkMigrations, c.checkRootKey, c.checkVault, c.checkOperator, c.checkProviders} {
+		holds, err := check(sig.stop, p)
+		line := "✓ " + holds
+		if err != nil {
+			failed++
+			line = "✗ " + explain(err)
+		}
+		if _, err := fmt.Fprintln(t.out, line); err != nil {
+			return err
+		}
+	}
+	if p.db != nil {
+		if err := p.db.Close(); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of the checks failed", failed)
+	}
+	return nil
+}
+
+// checkPublic wants https: keys travel to this address.
+func (c *doctorCmd) checkPublic(context.Context, *patient) (string, error) {
+	base, err := c.base()
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != "https" && !isLoopback(u.Hostname()) {
+		return "", fmt.Errorf("TOKENKEEP_PUBLIC_URL %s is not https, and keys and credentials travel there: put a proxy that ends TLS in front, and name its address", base)
+	}
+	return "callers reach the service at " + base, nil
+}
+
+func (c *doctorCmd) checkDatabase(ctx context.Context, p *patient) (string, error) {
+	db, err := c.databaseSettings.openExisting(ctx, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	p.db = db
+	return "the database answers (" + db.Dialect + ")", nil
+}
+
+func (c *doctorCmd) checkMigrations(ctx context.Context, p *patient) (string, error) {
+	if p.db == nil {
+		return "", fmt.Errorf("the database's tables: %w", errSkipped)
+	}
+	if err := migrated(ctx, p.db); err != nil {
+		return "", err
+	}
+	return "the database is up to date", nil
+}
+
+func (c *doctorCmd) checkRootKey(context.Context, *patient) (string, error) {
+	if err := c.vaultSettings.check(); err != nil {
+		return "", err
+	}
+	if _, err := c.rootKey(); err != nil {
+		return "", err
+	}
+	return "the root key can be read, by its owner alone", nil
+}
+
+// checkVault opens the vault, where there is one, and seals something.
+func (c *doctorCmd) checkVault(ctx context.Context, p *patient) (string, error) {
+	if p.db == nil || c.vaultSettings.check() != nil || migrated(ctx, p.db) != nil {
+		return "", fmt.Errorf("the vault: %w", errSkipped)
+	}
+	if !exists(c.VaultFile) {
+		if err := c.guard(ctx, p.db); err != nil {
+			return "", err
+		}
+		return "the vault " + c.VaultFile + " is not there yet; the first start makes it", nil
+	}
+	v, err := c.vaultSettings.open(ctx, p.db)
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(seals(ctx, v), v.Close()); err != nil {
+		return "", fmt.Errorf("trying the vault: %w", err)
+	}
+	return "the vault opens with the root key, seals and opens", nil
+}
+
+// seals seals something under the operator's key and opens it again.
+func seals(ctx context.Context, v vault.Vault) error {
+	if err := errors.Join(v.Health(ctx), v.CreateKey(ctx, tenant.Operator)); err != nil {
+		return err
+	}
+	place := vault.Place{Tenant: tenant.Operator, Purpose: vault.PurposeClientSecret, Object: uuid.New()}
+	want := []byte("doctor")
+	sealed, err := vault.Seal(ctx, v, place, secret.NewBytes(bytes.Clone(want)))
+	if err != nil {
+		return err
+	}
+	got, err := vault.Unseal(ctx, v, place, sealed.Bytes)
+	if err == nil && !bytes.Equal(got.Reveal(), want) {
+		err = errors.New("what was opened is not what was sealed")
+	}
+	return err
+}
+
+func (c *doctorCmd) checkOperator(context.Context, *patient) (string, error) {
+	if _, err := c.operatorSettings.load(); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(c.OperatorKeyFile)
+	if err != nil {
+		return "", fmt.Errorf("reading the operator key's mode: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("the operator key %s may be read by others (mode %04o): run chmod 600 %s", c.OperatorKeyFile, info.Mode().Perm(), c.OperatorKeyFile)
+	}
+	return "the operator key can be read, by its owner alone", nil
+}
+
+func (c *doctorCmd) checkProviders(context.Context, *patient) (string, error) {
+	loaded, err := c.providerSettings.load()
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("%d providers are known", len(loaded.List()))
+	if c.ProvidersFile != "" {
+		text += ", those of " + c.ProvidersFile + " among them"
+	}
+	return text, nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/graph"
+	"github.com/tokenkeep/tokenkeep/internal/app"
+	"github.com/tokenkeep/tokenkeep/internal/connection"
+	"github.com/tokenkeep/tokenkeep/internal/database"
+	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/provider"
+	"github.com/tokenkeep/tokenkeep/internal/server"
+	"github.com/tokenkeep/tokenkeep/internal/server/playground"
+	"github.com/tokenkeep/tokenkeep/internal/tenancy"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+	"github.com/tokenkeep/tokenkeep/internal/zoom"
+)
+
+// parts are what was chosen and opened: everything else is the same whatever was chosen.
+type parts struct {
+	db        *database.DB
+	vault     vault.Vault
+	catalogue *provider.Catalogue
+	operator  tenancy.OperatorKey
+	// publicURL is where callers and providers reach the service.
+	publicURL string
+	log       *slog.Logger
+}
+
+// close closes what is open, the vault before the database: what is written last is written to the vault.
+func (p parts) close() error {
+	var err error
+	if p.vault != nil {
+		err = p.vault.Close()
+	}
+	if p.db != nil {
+		err = errors.Join(err, p.db.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("closing the vault and the database: %w", err)
+	}
+	return nil
+}
+
+// service is Tokenkeep, wired.
+type service struct {
+	parts
+	tenancy     *tenancy.Service
+	apps        *app.Service
+	connections *connection.Service
+	sweeper     *grant.Sweeper
+}
+
+// wire makes a service of its parts. Nothing runs yet.
+func wire(p parts) (*service, error) {
+	tenants := tenancy.New(tenancy.Options{DB: p.db, Vault: p.vault, Operator: p.operator})
+	apps := app.New(app.Options{DB: p.db, Keys: p.vault, Providers: p.catalogue, PublicURL: p.publicURL})
+	connections, err := connection.New(connection.Options{
+		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{}), Zoom: zoom.New(zoom.Options{}),
+		Catalogue: p.catalogue, Logger: p.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wiring the service: %w", err)
+	}
+	return &service{
+		parts: p, tenancy: tenants, apps: apps, connections: connections,
+		sweeper: grant.NewSweeper(connections.Keeper(), 0),
+	}, nil
+}
+
+// surface is how the service looks from outside.
+type surface struct {
+	introspection bool
+	// playground is nil where there is no page.
+	playground   *playground.Options
+	loopbackOnly bool
+}
+
+// http makes the HTTP side.
+func (s *service) http(o surface) *server.Server {
+	return server.New(server.Options{
+		GraphQL: graph.NewHandler(graph.Options{
+			Connections: s.connections, Apps: s.apps, Tenancy: s.tenancy, Providers: s.catalogue, Ent: s.db.Ent,
+			Log: s.log, Introspection: o.introspection,
+		}),
+		Callers: s.tenancy, Ready: s.checks(), Playground: o.playground, LoopbackOnly: o.loopbackOnly, Logger: s.log,
+	})
+}
+
+// checks are what /readyz reports.
+func (s *service) checks() []server.Check {
+	return []server.Check{
+		{Name: "database", Run: s.db.Ping},
+		{Name: "migrations", Run: func(ctx context.Context) error { return migrated(ctx, s.db) }},
+		{Name: "vault", Run: s.vault.Health},
+	}
+}
+
+// The times that are granted on the way out.
+const (
+	// grace is for requests and for what is spent at a provider, together, after the first signal.
+	grace = 120 * time.Second
+	// shortGrace is for what is spent at a provider after the second signal: that token exists nowhere else.
+	shortGrace = 10 * time.Second
+)
+
+// run serves until it is told to stop, then waits for what must not be cut: a refresh whose answer is on its way is
+// stored before run returns. It leaves the parts open.
+func (s *service) run(sig signals, h *server.Server, l net.Listener) error {
+	force, cancel := sig.within(grace)
+	defer cancel()
+	s.sweeper.Start(context.Background())
+	err := h.Serve(sig.stop, force, l)
+	return errors.Join(err, s.drain(force))
+}
+
+// drain ends what runs beside requests.
+func (s *service) drain(force context.Context) error {
+	err := s.connections.Drain(force)
+	if err != nil {
+		short, cancel := context.WithTimeout(context.Background(), shortGrace)
+		defer cancel()
+		err = s.connections.Drain(short)
+	}
+	s.sweeper.Stop()
+	s.tenancy.Close()
+	if err != nil {
+		return fmt.Errorf("refreshes were under way when the time was over; what they brought may be lost: %w", err)
+	}
+	return nil
+}
