@@ -5,6 +5,7 @@
 // Beside the provider's own endpoints:
 //   GET, POST /interaction/{uid}   the login and consent page; the form names who signs in and what is not granted
 //   GET /_test/ledger              what the server holds: token sets by grant, and counts of what it was asked
+//   GET /_test/issued              every code and token that was ever issued
 //   POST /_test/life?seconds=N     how long access tokens issued from now on live
 //   POST /_test/revoke?grant=ID    ends a grant, as a user does in an account's settings
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
@@ -16,15 +17,19 @@ import { pathToFileURL } from 'node:url'
 
 const modules = createRequire(pathToFileURL(join(process.env.MODULES, 'package.json')))
 const { Provider } = await import(pathToFileURL(modules.resolve('oidc-provider')))
-const { clients, accounts } = JSON.parse(process.env.SETUP)
+const clients = JSON.parse(process.env.CLIENTS)
 
 // The store is ours only so that its content can be looked at.
 const store = new Map()
+const issued = new Set()
 
 class Adapter {
   constructor(model) { this.model = model }
   key(id) { return `${this.model}:${id}` }
-  async upsert(id, payload) { store.set(this.key(id), { model: this.model, id, payload }) }
+  async upsert(id, payload) {
+    store.set(this.key(id), { model: this.model, id, payload })
+    if (['AuthorizationCode', 'AccessToken', 'RefreshToken'].includes(this.model)) issued.add(id)
+  }
   async find(id) { return store.get(this.key(id))?.payload }
   async findByUid(uid) { return this.first((p) => p.uid === uid) }
   async findByUserCode(code) { return this.first((p) => p.userCode === code) }
@@ -54,11 +59,13 @@ const provider = new Provider(issuer, {
   cookies: { keys: [randomBytes(32).toString('hex')] },
   scopes: ['openid', 'offline_access', 'profile', 'email', 'calendar'],
   claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+  clockTolerance: 0,
   pkce: { required: () => true },
   rotateRefreshToken: true,
   ttl: { AccessToken: () => accessTokenLife, Grant: 86400, Interaction: 600, RefreshToken: 86400, Session: 86400, IdToken: 3600 },
   features: { devInteractions: { enabled: false }, revocation: { enabled: true }, introspection: { enabled: true } },
-  findAccount: (_, id) => accounts[id] && { accountId: id, claims: async () => ({ sub: id, ...accounts[id] }) },
+  // Whoever signs in has an account.
+  findAccount: (_, id) => ({ accountId: id, claims: async () => ({ sub: id, name: `Name of ${id}`, email: `${id}@example.com` }) }),
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
 })
 
@@ -93,7 +100,7 @@ async function form(req) {
 
 const page = (uid, prompt) => `<!doctype html><title>${prompt}</title>
 <form method="post" action="/interaction/${uid}">
-  <input name="account" placeholder="account"><input name="without" placeholder="scope not granted"><button>Continue</button>
+  <label>Account <input name="account"></label> <label>All scopes but <input name="without"></label> <button>Continue</button>
 </form>`
 
 // interact answers one prompt. Consent grants only what the prompt says is missing: whatever else is granted makes the
@@ -121,6 +128,8 @@ async function control(url, res) {
   switch (url.pathname) {
     case '/_test/ledger':
       return res.end(JSON.stringify(ledger()))
+    case '/_test/issued':
+      return res.end(JSON.stringify([...issued]))
     case '/_test/life':
       accessTokenLife = Number(url.searchParams.get('seconds'))
       return res.end()

@@ -21,20 +21,13 @@ import (
 // redirectURI is where the server sends browsers with a code; nobody listens there.
 const redirectURI = "http://127.0.0.1:9/callback"
 
-// The clients that the server knows, one for each way to send a secret, and what they share.
+// The clients that the server knows, one for each way to send a secret and one without, and the secret.
 const (
 	headerClient = "header-client"
 	paramsClient = "params-client"
-	clientSecret = "s3cret/with+characters that=need&encoding%"
+	publicClient = "public-client"
+	clientSecret = "s3cret/with+characters:that=need&encoding%"
 )
-
-// people are the accounts of the server, with what its userinfo says of them.
-func people() map[string]map[string]string {
-	return map[string]map[string]string{
-		"ada":   {"name": "Ada Lovelace", "email": "ada@example.com"},
-		"grace": {"name": "Grace Hopper", "email": "grace@example.com"},
-	}
-}
 
 // server is a running oidc-provider.
 type server struct{ issuer string }
@@ -63,7 +56,7 @@ type heldToken struct {
 func startServer(t *testing.T) *server {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), servicetest.Program(t, "nodejs", "node"), "server.mjs")
-	cmd.Env = append(os.Environ(), "MODULES="+servicetest.NodeModules(t, "interop"), "SETUP="+setup(t))
+	cmd.Env = append(os.Environ(), "MODULES="+servicetest.NodeModules(t, "interop"), "CLIENTS="+clients(t))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -91,19 +84,21 @@ func startServer(t *testing.T) *server {
 	return nil
 }
 
-// setup is the server's registrations as it reads them.
-func setup(t *testing.T) string {
+// clients are the server's registrations as it reads them.
+func clients(t *testing.T) string {
 	t.Helper()
 	client := func(id, method string) map[string]any {
-		return map[string]any{
-			"client_id": id, "client_secret": clientSecret, "token_endpoint_auth_method": method,
+		c := map[string]any{
+			"client_id": id, "token_endpoint_auth_method": method, "redirect_uris": []string{redirectURI}, "application_type": "native",
 			"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"},
-			"redirect_uris": []string{redirectURI}, "application_type": "native",
 		}
+		if method != "none" {
+			c["client_secret"] = clientSecret
+		}
+		return c
 	}
-	text, err := json.Marshal(map[string]any{
-		"clients":  []any{client(headerClient, "client_secret_basic"), client(paramsClient, "client_secret_post")},
-		"accounts": people(),
+	text, err := json.Marshal([]any{
+		client(headerClient, "client_secret_basic"), client(paramsClient, "client_secret_post"), client(publicClient, "none"),
 	})
 	if err != nil {
 		t.Fatal(err)

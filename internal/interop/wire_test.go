@@ -29,6 +29,12 @@ func TestWire(t *testing.T) {
 			t.Run("a replayed refresh token", w.replay)
 		})
 	}
+	for _, key := range []string{headerKey, paramsKey} {
+		t.Run(key+" without a secret", func(t *testing.T) {
+			w := wire{server: s, client: oauth.New(oauth.Options{}), app: oauth.App{Provider: entry(t, s, key), ClientID: publicClient}}
+			w.life(t)
+		})
+	}
 }
 
 type wire struct {
@@ -62,7 +68,7 @@ func (w wire) life(t *testing.T) {
 		t.Errorf("got a %s token for %s, want a Bearer token for an hour", first.TokenType, first.ExpiresIn)
 	}
 	who, err := w.client.UserInfo(t.Context(), w.app.Provider, first.AccessToken)
-	if want := (oauth.Identity{UserID: "ada", Email: "ada@example.com", DisplayName: "Ada Lovelace", Active: true}); err != nil || who != want {
+	if want := (oauth.Identity{UserID: "ada", Email: "ada@example.com", DisplayName: "Name of ada", Active: true}); err != nil || who != want {
 		t.Errorf("got %+v, %v, want %+v", who, err, want)
 	}
 	second, err := w.client.Refresh(t.Context(), w.app, first.RefreshToken)
