@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 )
 
 // built is the program under test.
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 // binary builds tokenkeep once for all tests.
 func binary(t *testing.T) string {
 	t.Helper()
+	servicetest.Watch(t, "../../cmd", "../../ent", "../../graph", "../../internal", "../../go.mod", "../../go.sum")
 	built.once.Do(func() {
 		if built.dir, built.failed = os.MkdirTemp("", "tokenkeep-interop"); built.failed != nil {
 			return

@@ -28,10 +28,23 @@ func Program(t testing.TB, debianPackage string, names ...string) string {
 	return ""
 }
 
+// Watch has "go test" run the tests again, rather than answer from its cache, once a file below one of the paths has
+// changed: the cache knows what a test itself reads, not what the programs read that it starts.
+func Watch(t testing.TB, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		// Reading a folder is enough: the sizes and times of its files then count.
+		if err := filepath.WalkDir(path, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // NodeModules returns a folder with the Node modules of the package-lock.json in the test's own folder, installed on first
-// use and kept in the user's cache as name and the lock file's hash.
+// use and kept in the user's cache as name and the lock file's hash. It watches that folder, for the scripts lie there.
 func NodeModules(t testing.TB, name string) string {
 	t.Helper()
+	Watch(t, ".")
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
