@@ -114,7 +114,7 @@ var packages = map[string]pkg{
 
 	// Wiring and tools.
 	"cmd/...":               {anything: true, process: "main", reveals: "reads root and operator keys, prints new keys"},
-	"bench/...":             {anything: true, process: "main", reveals: "calls the service with a key"},
+	"internal/bench":        {anything: true, process: "main"},
 	"internal/servicetest":  {anything: true, process: "test kit", reveals: "test kit"},
 	"internal/architecture": {},
 	// Tests only, against servers that others wrote.
@@ -133,12 +133,13 @@ var systemCallers = map[string]string{
 	"internal/app: everybody":                "counts the connections of all tenants that keep a shared app; only the number is seen",
 	"internal/connection: domain.Superseded": "a consent ends older grants of the same user in other tenants too, and each is told in its own tenant",
 	"internal/connection: domain.blameApp":   "flags an app that may be shared, and so no tenant's",
+	"internal/connection: domain.clearApp":   "takes the blame off an app that may be shared",
 	"internal/grant: finishing.reject":       "asks whether this client and user are connected elsewhere; only yes or no is seen",
 	"internal/grant: spend.exchangeInFlight": "asks whether any tenant is exchanging a code for this client id; only yes or no is seen",
 	"internal/grant: Keeper.newerGrant":      "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
 	"internal/grant: Sweeper":                "finishes what was left, for every tenant; nobody calls it",
-	"internal/servicetest: Service":         "tests look at rows and locks that no caller sees",
-	"internal/servicetest: Tenant.System":   "tests act as the service itself would",
+	"internal/servicetest: Service":          "tests look at rows and locks that no caller sees",
+	"internal/servicetest: Tenant.System":    "tests act as the service itself would",
 	"internal/tenancy: Service.find":         "who is calling is the question",
 	"internal/tenancy: Service.used":         "notes the use of a key after the request that used it; sees the key's tenant only",
 }

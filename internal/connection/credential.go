@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
+	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/internal/audit"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
@@ -197,12 +198,14 @@ func (s *Service) opened(ctx context.Context, row *ent.Connection) (grant.Opened
 
 // afterRefresh has the token refreshed and answers from the outcome.
 func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL *int) (Result, error) {
-	if wait := s.backingOff(row); wait > 0 {
+	wait := s.backingOff(row)
+	mended := wait > 0 && s.mended(ctx, row)
+	if wait > 0 && !mended {
 		return s.backedOff(row, wait), nil
 	}
 	patience, end := context.WithTimeout(ctx, s.readerWait)
 	defer end()
-	opened, err := s.refreshOnce(ctx, row, patience, false)
+	opened, err := s.refreshOnce(ctx, row, patience, mended)
 	if errors.Is(err, grant.ErrBusy) {
 		opened, err = s.awaitOther(ctx, row, patience)
 	}
@@ -232,6 +235,15 @@ func (s *Service) backingOff(row *ent.Connection) time.Duration {
 		return 0
 	}
 	return row.FailureNextAttemptAt.Sub(s.now())
+}
+
+// mended reports whether the app that was to blame has been changed since: there is nothing to wait for then.
+func (s *Service) mended(ctx context.Context, row *ent.Connection) bool {
+	if row.FailureClass != grant.ClassMisconfigured {
+		return false
+	}
+	a, err := s.appRow(ctx, row.AppID)
+	return err == nil && a.State == oauthapp.StateACTIVE
 }
 
 // backedOff says why and for how long.

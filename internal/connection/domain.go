@@ -165,6 +165,9 @@ func (d domain) Authorized(ctx context.Context, tx *ent.Tx, a grant.Authorized) 
 	if err != nil {
 		return err
 	}
+	if err := d.clearApp(ctx, tx, a.AppID); err != nil {
+		return err
+	}
 	p, known := d.catalogue.Get(a.Set.Owner.Provider)
 	if !known || !p.ConsentEndsOlderGrant || a.Set.Owner.UserID == "" {
 		return nil

@@ -135,6 +135,11 @@ func (d domain) Refreshed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUI
 	if kind != "" {
 		u.SetState(connection.StateCONNECTED).SetUpdatedAt(now)
 	}
+	if before.FailureClass == grant.ClassMisconfigured {
+		if err := d.clearApp(ctx, tx, before.AppID); err != nil {
+			return err
+		}
+	}
 	clearFailure(u)
 	after, err := d.save(ctx, tx, u, before, kind)
 	if err != nil {
@@ -189,6 +194,17 @@ func (d domain) blameApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID, v gra
 		Exec(tenant.System(ctx, uuid.Nil))
 	if err != nil {
 		return fmt.Errorf("flagging an app: %w", err)
+	}
+	return nil
+}
+
+// clearApp takes the blame off an app that the provider has just accepted: it may have been mended over there.
+func (d domain) clearApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID) error {
+	err := tx.OAuthApp.Update().Where(oauthapp.ID(appID), oauthapp.StateEQ(oauthapp.StateMISCONFIGURED)).SetState(oauthapp.StateACTIVE).
+		ClearFailureClass().ClearFailureReason().ClearFailureMessage().ClearFailureProviderCode().ClearFailureHTTPStatus().
+		SetFailureAttempts(0).ClearFailureSince().ClearFailureLastAt().SetUpdatedAt(d.now()).Exec(tenant.System(ctx, uuid.Nil))
+	if err != nil {
+		return fmt.Errorf("clearing an app: %w", err)
 	}
 	return nil
 }
