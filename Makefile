@@ -83,8 +83,8 @@ format: toolchain ## Format the Go code as the linter wants it
 	@$(LINT) fmt
 
 .PHONY: bench
-bench: build ## Load the service over loopback and print its figures (ARGS= passes flags)
-	@$(GO) run ./bench $(ARGS)
+bench: toolchain ## Load the service over loopback and print its figures (ARGS= passes flags)
+	@$(GO) run ./internal/bench $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built
