@@ -117,8 +117,9 @@ var packages = map[string]pkg{
 	"internal/bench":        {anything: true, process: "main"},
 	"internal/servicetest":  {anything: true, process: "test kit", reveals: "test kit"},
 	"internal/architecture": {},
-	// Tests only, against servers that others wrote.
-	"internal/interop": {},
+	// Tests only: against servers that others wrote, and against whoever crosses the lines between tenants.
+	"internal/interop":   {},
+	"internal/isolation": {},
 }
 
 // surface is what the GraphQL layer may use: rows under privacy for reads, the domain packages for everything else.
@@ -137,6 +138,7 @@ var systemCallers = map[string]string{
 	"internal/grant: finishing.reject":       "asks whether this client and user are connected elsewhere; only yes or no is seen",
 	"internal/grant: spend.exchangeInFlight": "asks whether any tenant is exchanging a code for this client id; only yes or no is seen",
 	"internal/grant: Keeper.newerGrant":      "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
+	"internal/grant: Keeper.sentElsewhere":   "asks whether any tenant has sent this very code; only yes or no is seen",
 	"internal/grant: Sweeper":                "finishes what was left, for every tenant; nobody calls it",
 	"internal/servicetest: Service":          "tests look at rows and locks that no caller sees",
 	"internal/servicetest: Tenant.System":    "tests act as the service itself would",

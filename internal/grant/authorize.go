@@ -67,25 +67,42 @@ func (k *Keeper) authorize(ctx context.Context, a Authorization) (Result, error)
 		return Result{}, err
 	}
 	hash := CodeHash(a.App.Provider.Key, a.App.ClientID, a.Code.Code.Reveal())
-	if result, known, err := k.repeated(ctx, hash); known || err != nil {
-		return result, err
-	}
-	key, err := k.vault.NewDataKey(ctx, owner)
-	if err != nil {
-		return Result{}, unavailable(err)
-	}
-	attempt, held, err := k.begin(ctx, a, hash)
-	if ent.IsConstraintError(err) {
+	for {
 		if result, known, err := k.repeated(ctx, hash); known || err != nil {
 			return result, err
 		}
-		return Result{}, errCodeSpent
+		key, err := k.vault.NewDataKey(ctx, owner)
+		if err != nil {
+			return Result{}, unavailable(err)
+		}
+		attempt, held, err := k.begin(ctx, a, hash)
+		switch {
+		case err == nil:
+			defer held.close(ctx)
+			return k.exchange(ctx, a, attempt, key)
+		case !ent.IsConstraintError(err):
+			return Result{}, callersOr(err)
+		}
+		// Another attempt has the code: a call of this tenant's that the next round finds, unless it is withdrawn because
+		// the code could not be sent, or another tenant's.
+		elsewhere, err := k.sentElsewhere(ctx, owner, hash)
+		switch {
+		case err != nil:
+			return Result{}, err
+		case elsewhere:
+			return Result{}, errCodeSpent
+		}
 	}
+}
+
+// sentElsewhere reports whether another tenant has sent the code.
+func (k *Keeper) sentElsewhere(ctx context.Context, owner uuid.UUID, hash []byte) (bool, error) {
+	found, err := k.db.Ent.GrantAttempt.Query().Where(grantattempt.CodeHash(hash), grantattempt.TenantIDNEQ(owner)).
+		Exist(tenant.System(ctx, uuid.Nil))
 	if err != nil {
-		return Result{}, callersOr(err)
+		return false, unavailable(err)
 	}
-	defer held.close(ctx)
-	return k.exchange(ctx, a, attempt, key)
+	return found, nil
 }
 
 // begin writes the attempt row before anything else, under a lock of its own that says its process is alive.

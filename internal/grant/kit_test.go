@@ -117,12 +117,19 @@ func (k *kit) safe(c *ent.Connection, generation int64) *ent.Connection {
 // reachable fails unless the refresh token that is stored is the one that lives at the provider.
 func (k *kit) reachable(row *ent.Connection) {
 	k.t.Helper()
+	k.reachableAs(user, row)
+}
+
+// reachableAs is reachable for another user.
+func (k *kit) reachableAs(user string, row *ent.Connection) {
+	k.t.Helper()
 	opened, err := k.Connections.Keeper().Open(k.one.Ctx, row)
 	if err != nil {
 		k.t.Fatalf("opening: %v", err)
 	}
 	sum := sha256.Sum256([]byte(opened.Set.RefreshToken.Reveal()))
-	if g := k.ledger(); g.Status != zoomsim.GrantLive || g.RefreshTokenSHA256 != hex.EncodeToString(sum[:]) {
+	all := k.Ledger(user)
+	if g := all[len(all)-1]; g.Status != zoomsim.GrantLive || g.RefreshTokenSHA256 != hex.EncodeToString(sum[:]) {
 		k.t.Fatalf("generation %d is stored and is not what lives at the provider (%s %s, generation %d)", opened.Generation, g.Status, g.EndedReason, g.Generation)
 	}
 	if row.Generation != opened.Generation {

@@ -167,6 +167,14 @@ func (h *lock) close(ctx context.Context) {
 	}
 }
 
+// forget drops what a lock that nobody holds remembers, of a grant that nobody will spend any more.
+func (*locks) forget(ctx context.Context, tx *ent.Tx, key Key) error {
+	if _, err := execerOf(tx).ExecContext(ctx, `DELETE FROM grant_locks WHERE grant_key = $1 AND owner IS NULL`, string(key)); err != nil {
+		return fmt.Errorf("forgetting a grant lock: %w", err)
+	}
+	return nil
+}
+
 // execerOf returns what runs raw statements inside tx.
 func execerOf(tx *ent.Tx) execer { return tx.Client() }
 

@@ -291,6 +291,7 @@ func (s *spend) adopt(ctx context.Context) (Opened, error) {
 	if h.State != HeadPresent {
 		return Opened{}, ErrGone
 	}
+	s.lock.doubt, s.lock.unknown = 0, 0 // of a generation that is past
 	opened := Opened{Set: set, Generation: h.Generation}
 	return opened, s.reconcile(ctx, s.ref.Connection, Landed{Set: set, Generation: h.Generation})
 }
@@ -335,6 +336,13 @@ func (s *spend) exchangeInFlight(ctx context.Context) (bool, error) {
 func (s *spend) settleFailure(ctx context.Context, v Verdict, unknown int64) (Refreshed, bool, error) {
 	v.Generation = s.row.Generation
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
+		past, err := tx.Connection.Query().Where(connection.ID(s.ref.Connection), connection.GenerationGT(v.Generation)).Exist(ctx)
+		if err != nil {
+			return err
+		}
+		if past {
+			return s.lock.release(ctx, tx, 0)
+		}
 		if err := s.lock.release(ctx, tx, unknown); err != nil {
 			return err
 		}

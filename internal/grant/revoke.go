@@ -109,6 +109,11 @@ func (k *Keeper) Bury(ctx context.Context, tx *ent.Tx, row *ent.Connection, job 
 	if _, err := tx.Escrow.Delete().Where(escrow.ID(row.ID)).Exec(ctx); err != nil {
 		return fmt.Errorf("dropping an escrow: %w", err)
 	}
+	if row.State == connection.StateCONNECTED {
+		if err := k.locks.forget(ctx, tx, Key(row.GrantKey)); err != nil {
+			return err
+		}
+	}
 	return k.Enqueue(ctx, tx, job)
 }
 
@@ -174,6 +179,7 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 			return k.postponeRevocation(ctx, job, 2*time.Second)
 		}
 	}
+	held.unknown = 0 // nobody will spend it any more
 	return k.revokeNow(ctx, job, p)
 }
 

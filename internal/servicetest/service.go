@@ -48,6 +48,8 @@ type Options struct {
 	ReaderWait time.Duration
 	// Providers join the catalogue beside Zoom.
 	Providers []provider.Provider
+	// Change alters Zoom's entry; nil leaves it.
+	Change func(*provider.Provider)
 	// Logger gets what the service logs; nil discards.
 	Logger *slog.Logger
 }
@@ -123,13 +125,22 @@ func (w *World) budgets() grant.Budgets {
 	return grant.Budgets{Provider: 10 * time.Second, Commit: 100 * time.Millisecond, Claim: 10 * time.Second}
 }
 
+// catalogue has Zoom's entry moved to the emulator.
+func (w *World) catalogue() *provider.Catalogue {
+	entry := provider.Zoom().AtBase(w.ZoomURL, w.ZoomURL)
+	if w.options.Change != nil {
+		w.options.Change(&entry)
+	}
+	return provider.Builtin().With(append([]provider.Provider{entry}, w.options.Providers...)...)
+}
+
 // Process starts another process in the same world.
 func (w *World) Process(t testing.TB) *Service {
 	t.Helper()
 	s := &Service{World: w, DB: OpenDatabase(t, w.URL), Vault: &Vault{Vault: w.vault}}
 	s.OAuth = &OAuth{OAuth: oauth.New(oauth.Options{Transport: w.transport, Now: w.Clock.Now})}
 	s.ZoomAPI = &Zoom{Zoom: zoom.New(zoom.Options{Transport: w.transport, Now: w.Clock.Now})}
-	s.Catalogue = provider.Builtin().With(append([]provider.Provider{provider.Zoom().AtBase(w.ZoomURL, w.ZoomURL)}, w.options.Providers...)...)
+	s.Catalogue = w.catalogue()
 	s.Tenancy = tenancy.New(tenancy.Options{DB: s.DB, Vault: s.Vault, Now: w.Clock.Now})
 	s.Apps = app.New(app.Options{DB: s.DB, Keys: s.Vault, Providers: s.Catalogue, Now: w.Clock.Now, PublicURL: "https://tokens.example.com"})
 	var err error

@@ -1,0 +1,155 @@
+package grant_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
+	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/servicetest"
+	"github.com/tokenkeep/tokenkeep/internal/zoom"
+	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
+)
+
+var errUnsent = &oauth.Error{Outcome: oauth.Unsent, Reason: oauth.ReasonNetwork, Message: "The provider cannot be reached."}
+
+// TestSweeperWakes: a deletion wakes the loop, which would otherwise sleep for an hour.
+func TestSweeperWakes(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		revoked := servicetest.NewGate()
+		revoked.Open()
+		k.OAuth.After("Revoke", revoked.Hook)
+		s := grant.NewSweeper(k.Connections.Keeper(), time.Hour)
+		s.Start(t.Context())
+		defer s.Stop()
+		k.delete(k.connect().ID)
+		<-revoked.Arrived
+	})
+}
+
+func TestSweeperStops(t *testing.T) {
+	k := &kit{Service: servicetest.New(t, servicetest.SQLite(t), servicetest.Options{}), t: t}
+	s := grant.NewSweeper(k.Connections.Keeper(), time.Millisecond)
+	s.Stop() // never started
+	s.Start(t.Context())
+	s.Stop()
+	s.Stop()
+}
+
+// TestSweeperFinishesWhatItBegan: it is stopped between the provider's answer and its storing.
+func TestSweeperFinishesWhatItBegan(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		c := k.connect()
+		k.delete(c.ID)
+		k.Clock.Advance(2 * time.Hour) // the copy's access token must be renewed first
+		k.fault(zoomsim.Fault{Endpoint: zoomsim.EndpointRevoke, Status: 503, Body: "{}"})
+		hold := k.hold(zoomsim.AfterProcessing)
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := async(func() (grant.Swept, error) { return grant.NewSweeper(k.Connections.Keeper(), 0).RunOnce(ctx) })
+		<-hold.Arrived()
+		cancel()
+		hold.Release()
+		if swept, err := wait(); err != nil || swept.Revocations != 1 {
+			t.Errorf("got %+v, %v", swept, err)
+		}
+		k.Zoom.ClearFaults()
+		k.Clock.Advance(16 * time.Minute)
+		k.sweep()
+		k.gone(c)
+		k.rotations(1)
+	})
+}
+
+// TestSweeperBeginsNothingWhenStopped covers each kind of work.
+func TestSweeperBeginsNothingWhenStopped(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		k.delete(k.connect().ID)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if swept, _ := grant.NewSweeper(k.Connections.Keeper(), 0).RunOnce(ctx); swept != (grant.Swept{}) {
+			t.Errorf("got %+v", swept)
+		}
+	})
+}
+
+// TestSweeperLeavesAttemptsAlone: who is at it holds the lock, and who just failed is not asked again at once.
+func TestSweeperLeavesAttemptsAlone(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		code := k.Consent(t, user)
+		gate := servicetest.NewGate()
+		down := &zoom.Error{Kind: zoom.KindUnavailable}
+		k.ZoomAPI.Before("Me", func(ctx context.Context) error { return errors.Join(gate.Hook(ctx), down) })
+		wait := async(func() (bool, error) {
+			_, created, err := k.create(k.Service, code)
+			return created, err
+		})
+		<-gate.Arrived
+		k.Clock.Advance(time.Minute)
+		if got := k.sweep(); got.Attempts != 0 {
+			t.Errorf("got %+v while the call is under way", got)
+		}
+		gate.Open()
+		if _, err := wait(); err == nil {
+			t.Fatal("the call succeeded")
+		}
+		if got := k.sweep(); got.Attempts != 1 {
+			t.Errorf("got %+v, want one attempt", got)
+		}
+		calls := k.ZoomAPI.Calls("Me")
+		if got := k.sweep(); got.Attempts != 0 || k.ZoomAPI.Calls("Me") != calls {
+			t.Errorf("got %+v at once", got)
+		}
+		k.Clock.Advance(time.Minute)
+		k.ZoomAPI.Before("Me", nil)
+		k.sweep()
+		if got := k.attempt(); got.State != grantattempt.StateDONE {
+			t.Errorf("got %s", got.State)
+		}
+	})
+}
+
+// TestSweeperForgetsAttempts after a day, when their codes are long dead.
+func TestSweeperForgetsAttempts(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		c := k.connect()
+		k.Clock.Advance(23 * time.Hour)
+		k.sweep()
+		k.attempt()
+		k.Clock.Advance(2 * time.Hour)
+		k.sweep()
+		if n, err := k.DB.Ent.GrantAttempt.Query().Count(k.all()); err != nil || n != 0 {
+			t.Errorf("%d attempts, %v", n, err)
+		}
+		if row := k.Row(t, c.ID); row == nil {
+			t.Error("the connection went with its attempt")
+		}
+	})
+}
+
+// TestSweeperDoesEachTenantsWork in that tenant, and one that fails holds up no other.
+func TestSweeperDoesEachTenantsWork(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		other := k.Tenant(t, "other")
+		mine, theirs := k.Connect(t, k.one, "ann"), k.Connect(t, other, "bob")
+		k.Vault.Before("EraseRecord", servicetest.Fail(errUnsent))
+		k.delete(mine.ID)
+		if err := k.Connections.Delete(other.Ctx, theirs.ID); err != nil {
+			t.Fatal(err)
+		}
+		k.Vault.Before("EraseRecord", servicetest.Times(1, servicetest.Fail(errUnsent)))
+		swept, err := grant.NewSweeper(k.Connections.Keeper(), 0).RunOnce(t.Context())
+		if err == nil || swept.Erasures != 1 || swept.Revocations != 2 {
+			t.Errorf("got %+v, %v", swept, err)
+		}
+		if got := k.jobs(revocationjob.StateDONE); got != 2 {
+			t.Errorf("%d jobs are done", got)
+		}
+		if got := k.sweep(); got.Erasures != 1 {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
