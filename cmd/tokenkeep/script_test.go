@@ -51,7 +51,8 @@ func TestDatabaseScripts(t *testing.T) {
 	}
 }
 
-// clean keeps settings of whoever runs the tests out of them.
+// clean keeps settings of whoever runs the tests out of them. Under the race detector a process waits for a second
+// before it ends, which a hundred commands in a row would feel.
 func clean(e *testscript.Env) error {
 	var kept []string
 	for _, v := range e.Vars {
@@ -59,7 +60,7 @@ func clean(e *testscript.Env) error {
 			kept = append(kept, v)
 		}
 	}
-	e.Vars = kept
+	e.Vars = append(kept, "GORACE=atexit_sleep_ms=0")
 	return nil
 }
 
@@ -136,7 +137,7 @@ func announce(ts *testscript.TestScript, name, line string) {
 
 // environment is the script's, as far as the commands here have use for it.
 func environment(ts *testscript.TestScript) []string {
-	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR")}
+	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR"), "GORACE=" + ts.Getenv("GORACE")}
 	for _, name := range []string{
 		"LISTEN", "PUBLIC_URL", "DATABASE_URL", "VAULT", "VAULT_FILE", "ROOT_KEY_FILE", "OPERATOR_KEY_FILE", "PROVIDERS_FILE", "PLAYGROUND", "INTROSPECTION",
 	} {

@@ -39,12 +39,19 @@ func catchSignals() (s signals, release func()) {
 // within returns force with a deadline that is counted from the moment when stop ends.
 func (s signals) within(grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(s.force)
-	var timer *time.Timer
-	begun := context.AfterFunc(s.stop, func() { timer = time.AfterFunc(grace, cancel) })
-	return ctx, func() {
-		if !begun() && timer != nil {
-			timer.Stop()
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.stop.Done():
 		}
-		cancel()
-	}
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+			cancel()
+		}
+	}()
+	return ctx, cancel
 }
