@@ -23,7 +23,7 @@ type OperatorKey struct{ pepper, sum []byte }
 // NewOperatorKey takes an operator key. Errors: ErrOperatorKey.
 func NewOperatorKey(key secret.Text) (OperatorKey, error) {
 	if !wellFormed(operatorPrefix, key) {
-		return OperatorKey{}, fmt.Errorf("%w: it must be %s and %d letters and digits, as `tokenkeep dev` makes them",
+		return OperatorKey{}, fmt.Errorf("%w: it must be %s and %d letters and digits, as `tokenkeep operatorkey create` makes them",
 			ErrOperatorKey, operatorPrefix, randomChars+checksumChars)
 	}
 	pepper := make([]byte, sha256.Size)

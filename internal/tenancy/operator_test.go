@@ -86,7 +86,7 @@ func TestReadOperatorKeyRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := tenancy.LoadOperatorKey(path)
-		if !errors.Is(err, tenancy.ErrOperatorKey) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "`tokenkeep dev`") {
+		if !errors.Is(err, tenancy.ErrOperatorKey) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "`tokenkeep operatorkey create`") {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if err != nil && len(content) > 20 && strings.Contains(err.Error(), content[:20]) {
