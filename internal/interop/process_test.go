@@ -40,7 +40,7 @@ func binary(t *testing.T) string {
 		if built.dir, built.failed = os.MkdirTemp("", "tokenkeep-interop"); built.failed != nil {
 			return
 		}
-		built.said, built.failed = exec.Command("go", "build", "-o", filepath.Join(built.dir, "tokenkeep"), "../../cmd/tokenkeep").CombinedOutput()
+		built.said, built.failed = exec.Command("go", "build", "-race", "-o", filepath.Join(built.dir, "tokenkeep"), "../../cmd/tokenkeep").CombinedOutput()
 	})
 	if built.failed != nil {
 		t.Fatalf("building tokenkeep: %v\n%s", built.failed, built.said)
