@@ -36,7 +36,9 @@ type AuditEntry struct {
 	RemoteAddress string `json:"remote_address,omitempty"`
 	// CredentialVersion holds the value of the "credential_version" field.
 	CredentialVersion int64 `json:"credential_version,omitempty"`
-	selectValues      sql.SelectValues
+	// A sentence for people, where the action alone says too little.
+	Detail       string `json:"detail,omitempty"`
+	selectValues sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -48,7 +50,7 @@ func (*AuditEntry) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case auditentry.FieldCredentialVersion:
 			values[i] = new(sql.NullInt64)
-		case auditentry.FieldActor, auditentry.FieldAction, auditentry.FieldObject, auditentry.FieldRequestID, auditentry.FieldRemoteAddress:
+		case auditentry.FieldActor, auditentry.FieldAction, auditentry.FieldObject, auditentry.FieldRequestID, auditentry.FieldRemoteAddress, auditentry.FieldDetail:
 			values[i] = new(sql.NullString)
 		case auditentry.FieldAt:
 			values[i] = new(sql.NullTime)
@@ -129,6 +131,12 @@ func (_m *AuditEntry) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CredentialVersion = value.Int64
 			}
+		case auditentry.FieldDetail:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field detail", values[i])
+			} else if value.Valid {
+				_m.Detail = value.String
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -191,6 +199,9 @@ func (_m *AuditEntry) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("credential_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CredentialVersion))
+	builder.WriteString(", ")
+	builder.WriteString("detail=")
+	builder.WriteString(_m.Detail)
 	builder.WriteByte(')')
 	return builder.String()
 }

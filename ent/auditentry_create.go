@@ -118,6 +118,20 @@ func (_c *AuditEntryCreate) SetNillableCredentialVersion(v *int64) *AuditEntryCr
 	return _c
 }
 
+// SetDetail sets the "detail" field.
+func (_c *AuditEntryCreate) SetDetail(v string) *AuditEntryCreate {
+	_c.mutation.SetDetail(v)
+	return _c
+}
+
+// SetNillableDetail sets the "detail" field if the given value is not nil.
+func (_c *AuditEntryCreate) SetNillableDetail(v *string) *AuditEntryCreate {
+	if v != nil {
+		_c.SetDetail(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *AuditEntryCreate) SetID(v uuid.UUID) *AuditEntryCreate {
 	_c.mutation.SetID(v)
@@ -275,6 +289,10 @@ func (_c *AuditEntryCreate) createSpec() (*AuditEntry, *sqlgraph.CreateSpec) {
 		_spec.SetField(auditentry.FieldCredentialVersion, field.TypeInt64, value)
 		_node.CredentialVersion = value
 	}
+	if value, ok := _c.mutation.Detail(); ok {
+		_spec.SetField(auditentry.FieldDetail, field.TypeString, value)
+		_node.Detail = value
+	}
 	return _node, _spec
 }
 
@@ -370,6 +388,9 @@ func (u *AuditEntryUpsertOne) UpdateNewValues() *AuditEntryUpsertOne {
 		}
 		if _, exists := u.create.mutation.CredentialVersion(); exists {
 			s.SetIgnore(auditentry.FieldCredentialVersion)
+		}
+		if _, exists := u.create.mutation.Detail(); exists {
+			s.SetIgnore(auditentry.FieldDetail)
 		}
 	}))
 	return u
@@ -611,6 +632,9 @@ func (u *AuditEntryUpsertBulk) UpdateNewValues() *AuditEntryUpsertBulk {
 			}
 			if _, exists := b.mutation.CredentialVersion(); exists {
 				s.SetIgnore(auditentry.FieldCredentialVersion)
+			}
+			if _, exists := b.mutation.Detail(); exists {
+				s.SetIgnore(auditentry.FieldDetail)
 			}
 		}
 	}))

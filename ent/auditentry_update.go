@@ -87,6 +87,9 @@ func (_u *AuditEntryUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	if _u.mutation.CredentialVersionCleared() {
 		_spec.ClearField(auditentry.FieldCredentialVersion, field.TypeInt64)
 	}
+	if _u.mutation.DetailCleared() {
+		_spec.ClearField(auditentry.FieldDetail, field.TypeString)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -197,6 +200,9 @@ func (_u *AuditEntryUpdateOne) sqlSave(ctx context.Context) (_node *AuditEntry, 
 	}
 	if _u.mutation.CredentialVersionCleared() {
 		_spec.ClearField(auditentry.FieldCredentialVersion, field.TypeInt64)
+	}
+	if _u.mutation.DetailCleared() {
+		_spec.ClearField(auditentry.FieldDetail, field.TypeString)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &AuditEntry{config: _u.config}

@@ -24,9 +24,11 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/ent/tenantdeletion"
 	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 
 	stdsql "database/sql"
@@ -53,12 +55,16 @@ type Client struct {
 	GrantAttempt *GrantAttemptClient
 	// GrantLock is the client for interacting with the GrantLock builders.
 	GrantLock *GrantLockClient
+	// KeyRotation is the client for interacting with the KeyRotation builders.
+	KeyRotation *KeyRotationClient
 	// OAuthApp is the client for interacting with the OAuthApp builders.
 	OAuthApp *OAuthAppClient
 	// RevocationJob is the client for interacting with the RevocationJob builders.
 	RevocationJob *RevocationJobClient
 	// Tenant is the client for interacting with the Tenant builders.
 	Tenant *TenantClient
+	// TenantDeletion is the client for interacting with the TenantDeletion builders.
+	TenantDeletion *TenantDeletionClient
 	// Tombstone is the client for interacting with the Tombstone builders.
 	Tombstone *TombstoneClient
 }
@@ -80,9 +86,11 @@ func (c *Client) init() {
 	c.Event = NewEventClient(c.config)
 	c.GrantAttempt = NewGrantAttemptClient(c.config)
 	c.GrantLock = NewGrantLockClient(c.config)
+	c.KeyRotation = NewKeyRotationClient(c.config)
 	c.OAuthApp = NewOAuthAppClient(c.config)
 	c.RevocationJob = NewRevocationJobClient(c.config)
 	c.Tenant = NewTenantClient(c.config)
+	c.TenantDeletion = NewTenantDeletionClient(c.config)
 	c.Tombstone = NewTombstoneClient(c.config)
 }
 
@@ -184,9 +192,11 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Event:              NewEventClient(cfg),
 		GrantAttempt:       NewGrantAttemptClient(cfg),
 		GrantLock:          NewGrantLockClient(cfg),
+		KeyRotation:        NewKeyRotationClient(cfg),
 		OAuthApp:           NewOAuthAppClient(cfg),
 		RevocationJob:      NewRevocationJobClient(cfg),
 		Tenant:             NewTenantClient(cfg),
+		TenantDeletion:     NewTenantDeletionClient(cfg),
 		Tombstone:          NewTombstoneClient(cfg),
 	}, nil
 }
@@ -215,9 +225,11 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Event:              NewEventClient(cfg),
 		GrantAttempt:       NewGrantAttemptClient(cfg),
 		GrantLock:          NewGrantLockClient(cfg),
+		KeyRotation:        NewKeyRotationClient(cfg),
 		OAuthApp:           NewOAuthAppClient(cfg),
 		RevocationJob:      NewRevocationJobClient(cfg),
 		Tenant:             NewTenantClient(cfg),
+		TenantDeletion:     NewTenantDeletionClient(cfg),
 		Tombstone:          NewTombstoneClient(cfg),
 	}, nil
 }
@@ -249,8 +261,8 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.APIKey, c.AuditEntry, c.Connection, c.ConnectionMetadata, c.Escrow, c.Event,
-		c.GrantAttempt, c.GrantLock, c.OAuthApp, c.RevocationJob, c.Tenant,
-		c.Tombstone,
+		c.GrantAttempt, c.GrantLock, c.KeyRotation, c.OAuthApp, c.RevocationJob,
+		c.Tenant, c.TenantDeletion, c.Tombstone,
 	} {
 		n.Use(hooks...)
 	}
@@ -261,8 +273,8 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.APIKey, c.AuditEntry, c.Connection, c.ConnectionMetadata, c.Escrow, c.Event,
-		c.GrantAttempt, c.GrantLock, c.OAuthApp, c.RevocationJob, c.Tenant,
-		c.Tombstone,
+		c.GrantAttempt, c.GrantLock, c.KeyRotation, c.OAuthApp, c.RevocationJob,
+		c.Tenant, c.TenantDeletion, c.Tombstone,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -287,12 +299,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.GrantAttempt.mutate(ctx, m)
 	case *GrantLockMutation:
 		return c.GrantLock.mutate(ctx, m)
+	case *KeyRotationMutation:
+		return c.KeyRotation.mutate(ctx, m)
 	case *OAuthAppMutation:
 		return c.OAuthApp.mutate(ctx, m)
 	case *RevocationJobMutation:
 		return c.RevocationJob.mutate(ctx, m)
 	case *TenantMutation:
 		return c.Tenant.mutate(ctx, m)
+	case *TenantDeletionMutation:
+		return c.TenantDeletion.mutate(ctx, m)
 	case *TombstoneMutation:
 		return c.Tombstone.mutate(ctx, m)
 	default:
@@ -1412,6 +1428,141 @@ func (c *GrantLockClient) mutate(ctx context.Context, m *GrantLockMutation) (Val
 	}
 }
 
+// KeyRotationClient is a client for the KeyRotation schema.
+type KeyRotationClient struct {
+	config
+}
+
+// NewKeyRotationClient returns a client for the KeyRotation from the given config.
+func NewKeyRotationClient(c config) *KeyRotationClient {
+	return &KeyRotationClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `keyrotation.Hooks(f(g(h())))`.
+func (c *KeyRotationClient) Use(hooks ...Hook) {
+	c.hooks.KeyRotation = append(c.hooks.KeyRotation, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `keyrotation.Intercept(f(g(h())))`.
+func (c *KeyRotationClient) Intercept(interceptors ...Interceptor) {
+	c.inters.KeyRotation = append(c.inters.KeyRotation, interceptors...)
+}
+
+// Create returns a builder for creating a KeyRotation entity.
+func (c *KeyRotationClient) Create() *KeyRotationCreate {
+	mutation := newKeyRotationMutation(c.config, OpCreate)
+	return &KeyRotationCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of KeyRotation entities.
+func (c *KeyRotationClient) CreateBulk(builders ...*KeyRotationCreate) *KeyRotationCreateBulk {
+	return &KeyRotationCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *KeyRotationClient) MapCreateBulk(slice any, setFunc func(*KeyRotationCreate, int)) *KeyRotationCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &KeyRotationCreateBulk{err: fmt.Errorf("calling to KeyRotationClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*KeyRotationCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &KeyRotationCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for KeyRotation.
+func (c *KeyRotationClient) Update() *KeyRotationUpdate {
+	mutation := newKeyRotationMutation(c.config, OpUpdate)
+	return &KeyRotationUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *KeyRotationClient) UpdateOne(_m *KeyRotation) *KeyRotationUpdateOne {
+	mutation := newKeyRotationMutation(c.config, OpUpdateOne, withKeyRotation(_m))
+	return &KeyRotationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *KeyRotationClient) UpdateOneID(id uuid.UUID) *KeyRotationUpdateOne {
+	mutation := newKeyRotationMutation(c.config, OpUpdateOne, withKeyRotationID(id))
+	return &KeyRotationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for KeyRotation.
+func (c *KeyRotationClient) Delete() *KeyRotationDelete {
+	mutation := newKeyRotationMutation(c.config, OpDelete)
+	return &KeyRotationDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *KeyRotationClient) DeleteOne(_m *KeyRotation) *KeyRotationDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *KeyRotationClient) DeleteOneID(id uuid.UUID) *KeyRotationDeleteOne {
+	builder := c.Delete().Where(keyrotation.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &KeyRotationDeleteOne{builder}
+}
+
+// Query returns a query builder for KeyRotation.
+func (c *KeyRotationClient) Query() *KeyRotationQuery {
+	return &KeyRotationQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeKeyRotation},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a KeyRotation entity by its id.
+func (c *KeyRotationClient) Get(ctx context.Context, id uuid.UUID) (*KeyRotation, error) {
+	return c.Query().Where(keyrotation.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *KeyRotationClient) GetX(ctx context.Context, id uuid.UUID) *KeyRotation {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *KeyRotationClient) Hooks() []Hook {
+	hooks := c.hooks.KeyRotation
+	return append(hooks[:len(hooks):len(hooks)], keyrotation.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *KeyRotationClient) Interceptors() []Interceptor {
+	inters := c.inters.KeyRotation
+	return append(inters[:len(inters):len(inters)], keyrotation.Interceptors[:]...)
+}
+
+func (c *KeyRotationClient) mutate(ctx context.Context, m *KeyRotationMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&KeyRotationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&KeyRotationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&KeyRotationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&KeyRotationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown KeyRotation mutation op: %q", m.Op())
+	}
+}
+
 // OAuthAppClient is a client for the OAuthApp schema.
 type OAuthAppClient struct {
 	config
@@ -1817,6 +1968,141 @@ func (c *TenantClient) mutate(ctx context.Context, m *TenantMutation) (Value, er
 	}
 }
 
+// TenantDeletionClient is a client for the TenantDeletion schema.
+type TenantDeletionClient struct {
+	config
+}
+
+// NewTenantDeletionClient returns a client for the TenantDeletion from the given config.
+func NewTenantDeletionClient(c config) *TenantDeletionClient {
+	return &TenantDeletionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `tenantdeletion.Hooks(f(g(h())))`.
+func (c *TenantDeletionClient) Use(hooks ...Hook) {
+	c.hooks.TenantDeletion = append(c.hooks.TenantDeletion, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `tenantdeletion.Intercept(f(g(h())))`.
+func (c *TenantDeletionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.TenantDeletion = append(c.inters.TenantDeletion, interceptors...)
+}
+
+// Create returns a builder for creating a TenantDeletion entity.
+func (c *TenantDeletionClient) Create() *TenantDeletionCreate {
+	mutation := newTenantDeletionMutation(c.config, OpCreate)
+	return &TenantDeletionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of TenantDeletion entities.
+func (c *TenantDeletionClient) CreateBulk(builders ...*TenantDeletionCreate) *TenantDeletionCreateBulk {
+	return &TenantDeletionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TenantDeletionClient) MapCreateBulk(slice any, setFunc func(*TenantDeletionCreate, int)) *TenantDeletionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TenantDeletionCreateBulk{err: fmt.Errorf("calling to TenantDeletionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TenantDeletionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TenantDeletionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for TenantDeletion.
+func (c *TenantDeletionClient) Update() *TenantDeletionUpdate {
+	mutation := newTenantDeletionMutation(c.config, OpUpdate)
+	return &TenantDeletionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TenantDeletionClient) UpdateOne(_m *TenantDeletion) *TenantDeletionUpdateOne {
+	mutation := newTenantDeletionMutation(c.config, OpUpdateOne, withTenantDeletion(_m))
+	return &TenantDeletionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TenantDeletionClient) UpdateOneID(id uuid.UUID) *TenantDeletionUpdateOne {
+	mutation := newTenantDeletionMutation(c.config, OpUpdateOne, withTenantDeletionID(id))
+	return &TenantDeletionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for TenantDeletion.
+func (c *TenantDeletionClient) Delete() *TenantDeletionDelete {
+	mutation := newTenantDeletionMutation(c.config, OpDelete)
+	return &TenantDeletionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TenantDeletionClient) DeleteOne(_m *TenantDeletion) *TenantDeletionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TenantDeletionClient) DeleteOneID(id uuid.UUID) *TenantDeletionDeleteOne {
+	builder := c.Delete().Where(tenantdeletion.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TenantDeletionDeleteOne{builder}
+}
+
+// Query returns a query builder for TenantDeletion.
+func (c *TenantDeletionClient) Query() *TenantDeletionQuery {
+	return &TenantDeletionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTenantDeletion},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a TenantDeletion entity by its id.
+func (c *TenantDeletionClient) Get(ctx context.Context, id uuid.UUID) (*TenantDeletion, error) {
+	return c.Query().Where(tenantdeletion.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TenantDeletionClient) GetX(ctx context.Context, id uuid.UUID) *TenantDeletion {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *TenantDeletionClient) Hooks() []Hook {
+	hooks := c.hooks.TenantDeletion
+	return append(hooks[:len(hooks):len(hooks)], tenantdeletion.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *TenantDeletionClient) Interceptors() []Interceptor {
+	inters := c.inters.TenantDeletion
+	return append(inters[:len(inters):len(inters)], tenantdeletion.Interceptors[:]...)
+}
+
+func (c *TenantDeletionClient) mutate(ctx context.Context, m *TenantDeletionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TenantDeletionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TenantDeletionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TenantDeletionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TenantDeletionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown TenantDeletion mutation op: %q", m.Op())
+	}
+}
+
 // TombstoneClient is a client for the Tombstone schema.
 type TombstoneClient struct {
 	config
@@ -1956,11 +2242,13 @@ func (c *TombstoneClient) mutate(ctx context.Context, m *TombstoneMutation) (Val
 type (
 	hooks struct {
 		APIKey, AuditEntry, Connection, ConnectionMetadata, Escrow, Event, GrantAttempt,
-		GrantLock, OAuthApp, RevocationJob, Tenant, Tombstone []ent.Hook
+		GrantLock, KeyRotation, OAuthApp, RevocationJob, Tenant, TenantDeletion,
+		Tombstone []ent.Hook
 	}
 	inters struct {
 		APIKey, AuditEntry, Connection, ConnectionMetadata, Escrow, Event, GrantAttempt,
-		GrantLock, OAuthApp, RevocationJob, Tenant, Tombstone []ent.Interceptor
+		GrantLock, KeyRotation, OAuthApp, RevocationJob, Tenant, TenantDeletion,
+		Tombstone []ent.Interceptor
 	}
 )
 

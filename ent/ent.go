@@ -20,9 +20,11 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/ent/tenantdeletion"
 	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 )
 
@@ -92,9 +94,11 @@ func checkColumn(t, c string) error {
 			event.Table:              event.ValidColumn,
 			grantattempt.Table:       grantattempt.ValidColumn,
 			grantlock.Table:          grantlock.ValidColumn,
+			keyrotation.Table:        keyrotation.ValidColumn,
 			oauthapp.Table:           oauthapp.ValidColumn,
 			revocationjob.Table:      revocationjob.ValidColumn,
 			tenant.Table:             tenant.ValidColumn,
+			tenantdeletion.Table:     tenantdeletion.ValidColumn,
 			tombstone.Table:          tombstone.ValidColumn,
 		})
 	})

@@ -21,10 +21,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/predicate"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/ent/tenantdeletion"
 	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 )
 
@@ -45,9 +47,11 @@ const (
 	TypeEvent              = "Event"
 	TypeGrantAttempt       = "GrantAttempt"
 	TypeGrantLock          = "GrantLock"
+	TypeKeyRotation        = "KeyRotation"
 	TypeOAuthApp           = "OAuthApp"
 	TypeRevocationJob      = "RevocationJob"
 	TypeTenant             = "Tenant"
+	TypeTenantDeletion     = "TenantDeletion"
 	TypeTombstone          = "Tombstone"
 )
 
@@ -907,6 +911,7 @@ type AuditEntryMutation struct {
 	remote_address        *string
 	credential_version    *int64
 	addcredential_version *int64
+	detail                *string
 	clearedFields         map[string]struct{}
 	done                  bool
 	oldValue              func(context.Context) (*AuditEntry, error)
@@ -1414,6 +1419,55 @@ func (m *AuditEntryMutation) ResetCredentialVersion() {
 	delete(m.clearedFields, auditentry.FieldCredentialVersion)
 }
 
+// SetDetail sets the "detail" field.
+func (m *AuditEntryMutation) SetDetail(s string) {
+	m.detail = &s
+}
+
+// Detail returns the value of the "detail" field in the mutation.
+func (m *AuditEntryMutation) Detail() (r string, exists bool) {
+	v := m.detail
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetail returns the old "detail" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldDetail(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetail is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetail requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetail: %w", err)
+	}
+	return oldValue.Detail, nil
+}
+
+// ClearDetail clears the value of the "detail" field.
+func (m *AuditEntryMutation) ClearDetail() {
+	m.detail = nil
+	m.clearedFields[auditentry.FieldDetail] = struct{}{}
+}
+
+// DetailCleared returns if the "detail" field was cleared in this mutation.
+func (m *AuditEntryMutation) DetailCleared() bool {
+	_, ok := m.clearedFields[auditentry.FieldDetail]
+	return ok
+}
+
+// ResetDetail resets all changes to the "detail" field.
+func (m *AuditEntryMutation) ResetDetail() {
+	m.detail = nil
+	delete(m.clearedFields, auditentry.FieldDetail)
+}
+
 // Where appends a list predicates to the AuditEntryMutation builder.
 func (m *AuditEntryMutation) Where(ps ...predicate.AuditEntry) {
 	m.predicates = append(m.predicates, ps...)
@@ -1448,7 +1502,7 @@ func (m *AuditEntryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AuditEntryMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.tenant_id != nil {
 		fields = append(fields, auditentry.FieldTenantID)
 	}
@@ -1476,6 +1530,9 @@ func (m *AuditEntryMutation) Fields() []string {
 	if m.credential_version != nil {
 		fields = append(fields, auditentry.FieldCredentialVersion)
 	}
+	if m.detail != nil {
+		fields = append(fields, auditentry.FieldDetail)
+	}
 	return fields
 }
 
@@ -1502,6 +1559,8 @@ func (m *AuditEntryMutation) Field(name string) (ent.Value, bool) {
 		return m.RemoteAddress()
 	case auditentry.FieldCredentialVersion:
 		return m.CredentialVersion()
+	case auditentry.FieldDetail:
+		return m.Detail()
 	}
 	return nil, false
 }
@@ -1529,6 +1588,8 @@ func (m *AuditEntryMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldRemoteAddress(ctx)
 	case auditentry.FieldCredentialVersion:
 		return m.OldCredentialVersion(ctx)
+	case auditentry.FieldDetail:
+		return m.OldDetail(ctx)
 	}
 	return nil, fmt.Errorf("unknown AuditEntry field %s", name)
 }
@@ -1601,6 +1662,13 @@ func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCredentialVersion(v)
 		return nil
+	case auditentry.FieldDetail:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetail(v)
+		return nil
 	}
 	return fmt.Errorf("unknown AuditEntry field %s", name)
 }
@@ -1658,6 +1726,9 @@ func (m *AuditEntryMutation) ClearedFields() []string {
 	if m.FieldCleared(auditentry.FieldCredentialVersion) {
 		fields = append(fields, auditentry.FieldCredentialVersion)
 	}
+	if m.FieldCleared(auditentry.FieldDetail) {
+		fields = append(fields, auditentry.FieldDetail)
+	}
 	return fields
 }
 
@@ -1683,6 +1754,9 @@ func (m *AuditEntryMutation) ClearField(name string) error {
 		return nil
 	case auditentry.FieldCredentialVersion:
 		m.ClearCredentialVersion()
+		return nil
+	case auditentry.FieldDetail:
+		m.ClearDetail()
 		return nil
 	}
 	return fmt.Errorf("unknown AuditEntry nullable field %s", name)
@@ -1718,6 +1792,9 @@ func (m *AuditEntryMutation) ResetField(name string) error {
 		return nil
 	case auditentry.FieldCredentialVersion:
 		m.ResetCredentialVersion()
+		return nil
+	case auditentry.FieldDetail:
+		m.ResetDetail()
 		return nil
 	}
 	return fmt.Errorf("unknown AuditEntry field %s", name)
@@ -8900,6 +8977,1560 @@ func (m *GrantLockMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown GrantLock edge %s", name)
 }
 
+// KeyRotationMutation represents an operation that mutates the KeyRotation nodes in the graph.
+type KeyRotationMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	epoch            *int64
+	addepoch         *int64
+	target           *int
+	addtarget        *int
+	phase            *keyrotation.Phase
+	passes           *int
+	addpasses        *int
+	source           *int
+	addsource        *int
+	position         *uuid.UUID
+	checked          *int64
+	addchecked       *int64
+	stale            *int64
+	addstale         *int64
+	unreadable       *int64
+	addunreadable    *int64
+	rewrapped        *int64
+	addrewrapped     *int64
+	cutoff           *uuid.UUID
+	requested_at     *time.Time
+	finished_at      *time.Time
+	not_before_ms    *int64
+	addnot_before_ms *int64
+	owner            *uuid.UUID
+	until_ms         *int64
+	adduntil_ms      *int64
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*KeyRotation, error)
+	predicates       []predicate.KeyRotation
+}
+
+var _ ent.Mutation = (*KeyRotationMutation)(nil)
+
+// keyrotationOption allows management of the mutation configuration using functional options.
+type keyrotationOption func(*KeyRotationMutation)
+
+// newKeyRotationMutation creates new mutation for the KeyRotation entity.
+func newKeyRotationMutation(c config, op Op, opts ...keyrotationOption) *KeyRotationMutation {
+	m := &KeyRotationMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeKeyRotation,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withKeyRotationID sets the ID field of the mutation.
+func withKeyRotationID(id uuid.UUID) keyrotationOption {
+	return func(m *KeyRotationMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *KeyRotation
+		)
+		m.oldValue = func(ctx context.Context) (*KeyRotation, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().KeyRotation.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withKeyRotation sets the old KeyRotation of the mutation.
+func withKeyRotation(node *KeyRotation) keyrotationOption {
+	return func(m *KeyRotationMutation) {
+		m.oldValue = func(context.Context) (*KeyRotation, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m KeyRotationMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m KeyRotationMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of KeyRotation entities.
+func (m *KeyRotationMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *KeyRotationMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *KeyRotationMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().KeyRotation.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetEpoch sets the "epoch" field.
+func (m *KeyRotationMutation) SetEpoch(i int64) {
+	m.epoch = &i
+	m.addepoch = nil
+}
+
+// Epoch returns the value of the "epoch" field in the mutation.
+func (m *KeyRotationMutation) Epoch() (r int64, exists bool) {
+	v := m.epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEpoch returns the old "epoch" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldEpoch(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEpoch: %w", err)
+	}
+	return oldValue.Epoch, nil
+}
+
+// AddEpoch adds i to the "epoch" field.
+func (m *KeyRotationMutation) AddEpoch(i int64) {
+	if m.addepoch != nil {
+		*m.addepoch += i
+	} else {
+		m.addepoch = &i
+	}
+}
+
+// AddedEpoch returns the value that was added to the "epoch" field in this mutation.
+func (m *KeyRotationMutation) AddedEpoch() (r int64, exists bool) {
+	v := m.addepoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetEpoch resets all changes to the "epoch" field.
+func (m *KeyRotationMutation) ResetEpoch() {
+	m.epoch = nil
+	m.addepoch = nil
+}
+
+// SetTarget sets the "target" field.
+func (m *KeyRotationMutation) SetTarget(i int) {
+	m.target = &i
+	m.addtarget = nil
+}
+
+// Target returns the value of the "target" field in the mutation.
+func (m *KeyRotationMutation) Target() (r int, exists bool) {
+	v := m.target
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTarget returns the old "target" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldTarget(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTarget is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTarget requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTarget: %w", err)
+	}
+	return oldValue.Target, nil
+}
+
+// AddTarget adds i to the "target" field.
+func (m *KeyRotationMutation) AddTarget(i int) {
+	if m.addtarget != nil {
+		*m.addtarget += i
+	} else {
+		m.addtarget = &i
+	}
+}
+
+// AddedTarget returns the value that was added to the "target" field in this mutation.
+func (m *KeyRotationMutation) AddedTarget() (r int, exists bool) {
+	v := m.addtarget
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTarget resets all changes to the "target" field.
+func (m *KeyRotationMutation) ResetTarget() {
+	m.target = nil
+	m.addtarget = nil
+}
+
+// SetPhase sets the "phase" field.
+func (m *KeyRotationMutation) SetPhase(k keyrotation.Phase) {
+	m.phase = &k
+}
+
+// Phase returns the value of the "phase" field in the mutation.
+func (m *KeyRotationMutation) Phase() (r keyrotation.Phase, exists bool) {
+	v := m.phase
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPhase returns the old "phase" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldPhase(ctx context.Context) (v keyrotation.Phase, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPhase is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPhase requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPhase: %w", err)
+	}
+	return oldValue.Phase, nil
+}
+
+// ResetPhase resets all changes to the "phase" field.
+func (m *KeyRotationMutation) ResetPhase() {
+	m.phase = nil
+}
+
+// SetPasses sets the "passes" field.
+func (m *KeyRotationMutation) SetPasses(i int) {
+	m.passes = &i
+	m.addpasses = nil
+}
+
+// Passes returns the value of the "passes" field in the mutation.
+func (m *KeyRotationMutation) Passes() (r int, exists bool) {
+	v := m.passes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPasses returns the old "passes" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldPasses(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPasses is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPasses requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPasses: %w", err)
+	}
+	return oldValue.Passes, nil
+}
+
+// AddPasses adds i to the "passes" field.
+func (m *KeyRotationMutation) AddPasses(i int) {
+	if m.addpasses != nil {
+		*m.addpasses += i
+	} else {
+		m.addpasses = &i
+	}
+}
+
+// AddedPasses returns the value that was added to the "passes" field in this mutation.
+func (m *KeyRotationMutation) AddedPasses() (r int, exists bool) {
+	v := m.addpasses
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPasses resets all changes to the "passes" field.
+func (m *KeyRotationMutation) ResetPasses() {
+	m.passes = nil
+	m.addpasses = nil
+}
+
+// SetSource sets the "source" field.
+func (m *KeyRotationMutation) SetSource(i int) {
+	m.source = &i
+	m.addsource = nil
+}
+
+// Source returns the value of the "source" field in the mutation.
+func (m *KeyRotationMutation) Source() (r int, exists bool) {
+	v := m.source
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSource returns the old "source" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldSource(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSource is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSource requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSource: %w", err)
+	}
+	return oldValue.Source, nil
+}
+
+// AddSource adds i to the "source" field.
+func (m *KeyRotationMutation) AddSource(i int) {
+	if m.addsource != nil {
+		*m.addsource += i
+	} else {
+		m.addsource = &i
+	}
+}
+
+// AddedSource returns the value that was added to the "source" field in this mutation.
+func (m *KeyRotationMutation) AddedSource() (r int, exists bool) {
+	v := m.addsource
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSource resets all changes to the "source" field.
+func (m *KeyRotationMutation) ResetSource() {
+	m.source = nil
+	m.addsource = nil
+}
+
+// SetPosition sets the "position" field.
+func (m *KeyRotationMutation) SetPosition(u uuid.UUID) {
+	m.position = &u
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *KeyRotationMutation) Position() (r uuid.UUID, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldPosition(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// ClearPosition clears the value of the "position" field.
+func (m *KeyRotationMutation) ClearPosition() {
+	m.position = nil
+	m.clearedFields[keyrotation.FieldPosition] = struct{}{}
+}
+
+// PositionCleared returns if the "position" field was cleared in this mutation.
+func (m *KeyRotationMutation) PositionCleared() bool {
+	_, ok := m.clearedFields[keyrotation.FieldPosition]
+	return ok
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *KeyRotationMutation) ResetPosition() {
+	m.position = nil
+	delete(m.clearedFields, keyrotation.FieldPosition)
+}
+
+// SetChecked sets the "checked" field.
+func (m *KeyRotationMutation) SetChecked(i int64) {
+	m.checked = &i
+	m.addchecked = nil
+}
+
+// Checked returns the value of the "checked" field in the mutation.
+func (m *KeyRotationMutation) Checked() (r int64, exists bool) {
+	v := m.checked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChecked returns the old "checked" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldChecked(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChecked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChecked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChecked: %w", err)
+	}
+	return oldValue.Checked, nil
+}
+
+// AddChecked adds i to the "checked" field.
+func (m *KeyRotationMutation) AddChecked(i int64) {
+	if m.addchecked != nil {
+		*m.addchecked += i
+	} else {
+		m.addchecked = &i
+	}
+}
+
+// AddedChecked returns the value that was added to the "checked" field in this mutation.
+func (m *KeyRotationMutation) AddedChecked() (r int64, exists bool) {
+	v := m.addchecked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetChecked resets all changes to the "checked" field.
+func (m *KeyRotationMutation) ResetChecked() {
+	m.checked = nil
+	m.addchecked = nil
+}
+
+// SetStale sets the "stale" field.
+func (m *KeyRotationMutation) SetStale(i int64) {
+	m.stale = &i
+	m.addstale = nil
+}
+
+// Stale returns the value of the "stale" field in the mutation.
+func (m *KeyRotationMutation) Stale() (r int64, exists bool) {
+	v := m.stale
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStale returns the old "stale" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldStale(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStale is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStale requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStale: %w", err)
+	}
+	return oldValue.Stale, nil
+}
+
+// AddStale adds i to the "stale" field.
+func (m *KeyRotationMutation) AddStale(i int64) {
+	if m.addstale != nil {
+		*m.addstale += i
+	} else {
+		m.addstale = &i
+	}
+}
+
+// AddedStale returns the value that was added to the "stale" field in this mutation.
+func (m *KeyRotationMutation) AddedStale() (r int64, exists bool) {
+	v := m.addstale
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetStale resets all changes to the "stale" field.
+func (m *KeyRotationMutation) ResetStale() {
+	m.stale = nil
+	m.addstale = nil
+}
+
+// SetUnreadable sets the "unreadable" field.
+func (m *KeyRotationMutation) SetUnreadable(i int64) {
+	m.unreadable = &i
+	m.addunreadable = nil
+}
+
+// Unreadable returns the value of the "unreadable" field in the mutation.
+func (m *KeyRotationMutation) Unreadable() (r int64, exists bool) {
+	v := m.unreadable
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnreadable returns the old "unreadable" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldUnreadable(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnreadable is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnreadable requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnreadable: %w", err)
+	}
+	return oldValue.Unreadable, nil
+}
+
+// AddUnreadable adds i to the "unreadable" field.
+func (m *KeyRotationMutation) AddUnreadable(i int64) {
+	if m.addunreadable != nil {
+		*m.addunreadable += i
+	} else {
+		m.addunreadable = &i
+	}
+}
+
+// AddedUnreadable returns the value that was added to the "unreadable" field in this mutation.
+func (m *KeyRotationMutation) AddedUnreadable() (r int64, exists bool) {
+	v := m.addunreadable
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUnreadable resets all changes to the "unreadable" field.
+func (m *KeyRotationMutation) ResetUnreadable() {
+	m.unreadable = nil
+	m.addunreadable = nil
+}
+
+// SetRewrapped sets the "rewrapped" field.
+func (m *KeyRotationMutation) SetRewrapped(i int64) {
+	m.rewrapped = &i
+	m.addrewrapped = nil
+}
+
+// Rewrapped returns the value of the "rewrapped" field in the mutation.
+func (m *KeyRotationMutation) Rewrapped() (r int64, exists bool) {
+	v := m.rewrapped
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRewrapped returns the old "rewrapped" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldRewrapped(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRewrapped is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRewrapped requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRewrapped: %w", err)
+	}
+	return oldValue.Rewrapped, nil
+}
+
+// AddRewrapped adds i to the "rewrapped" field.
+func (m *KeyRotationMutation) AddRewrapped(i int64) {
+	if m.addrewrapped != nil {
+		*m.addrewrapped += i
+	} else {
+		m.addrewrapped = &i
+	}
+}
+
+// AddedRewrapped returns the value that was added to the "rewrapped" field in this mutation.
+func (m *KeyRotationMutation) AddedRewrapped() (r int64, exists bool) {
+	v := m.addrewrapped
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRewrapped resets all changes to the "rewrapped" field.
+func (m *KeyRotationMutation) ResetRewrapped() {
+	m.rewrapped = nil
+	m.addrewrapped = nil
+}
+
+// SetCutoff sets the "cutoff" field.
+func (m *KeyRotationMutation) SetCutoff(u uuid.UUID) {
+	m.cutoff = &u
+}
+
+// Cutoff returns the value of the "cutoff" field in the mutation.
+func (m *KeyRotationMutation) Cutoff() (r uuid.UUID, exists bool) {
+	v := m.cutoff
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCutoff returns the old "cutoff" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldCutoff(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCutoff is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCutoff requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCutoff: %w", err)
+	}
+	return oldValue.Cutoff, nil
+}
+
+// ClearCutoff clears the value of the "cutoff" field.
+func (m *KeyRotationMutation) ClearCutoff() {
+	m.cutoff = nil
+	m.clearedFields[keyrotation.FieldCutoff] = struct{}{}
+}
+
+// CutoffCleared returns if the "cutoff" field was cleared in this mutation.
+func (m *KeyRotationMutation) CutoffCleared() bool {
+	_, ok := m.clearedFields[keyrotation.FieldCutoff]
+	return ok
+}
+
+// ResetCutoff resets all changes to the "cutoff" field.
+func (m *KeyRotationMutation) ResetCutoff() {
+	m.cutoff = nil
+	delete(m.clearedFields, keyrotation.FieldCutoff)
+}
+
+// SetRequestedAt sets the "requested_at" field.
+func (m *KeyRotationMutation) SetRequestedAt(t time.Time) {
+	m.requested_at = &t
+}
+
+// RequestedAt returns the value of the "requested_at" field in the mutation.
+func (m *KeyRotationMutation) RequestedAt() (r time.Time, exists bool) {
+	v := m.requested_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestedAt returns the old "requested_at" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldRequestedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestedAt: %w", err)
+	}
+	return oldValue.RequestedAt, nil
+}
+
+// ResetRequestedAt resets all changes to the "requested_at" field.
+func (m *KeyRotationMutation) ResetRequestedAt() {
+	m.requested_at = nil
+}
+
+// SetFinishedAt sets the "finished_at" field.
+func (m *KeyRotationMutation) SetFinishedAt(t time.Time) {
+	m.finished_at = &t
+}
+
+// FinishedAt returns the value of the "finished_at" field in the mutation.
+func (m *KeyRotationMutation) FinishedAt() (r time.Time, exists bool) {
+	v := m.finished_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFinishedAt returns the old "finished_at" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldFinishedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFinishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFinishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFinishedAt: %w", err)
+	}
+	return oldValue.FinishedAt, nil
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (m *KeyRotationMutation) ClearFinishedAt() {
+	m.finished_at = nil
+	m.clearedFields[keyrotation.FieldFinishedAt] = struct{}{}
+}
+
+// FinishedAtCleared returns if the "finished_at" field was cleared in this mutation.
+func (m *KeyRotationMutation) FinishedAtCleared() bool {
+	_, ok := m.clearedFields[keyrotation.FieldFinishedAt]
+	return ok
+}
+
+// ResetFinishedAt resets all changes to the "finished_at" field.
+func (m *KeyRotationMutation) ResetFinishedAt() {
+	m.finished_at = nil
+	delete(m.clearedFields, keyrotation.FieldFinishedAt)
+}
+
+// SetNotBeforeMs sets the "not_before_ms" field.
+func (m *KeyRotationMutation) SetNotBeforeMs(i int64) {
+	m.not_before_ms = &i
+	m.addnot_before_ms = nil
+}
+
+// NotBeforeMs returns the value of the "not_before_ms" field in the mutation.
+func (m *KeyRotationMutation) NotBeforeMs() (r int64, exists bool) {
+	v := m.not_before_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNotBeforeMs returns the old "not_before_ms" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldNotBeforeMs(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNotBeforeMs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNotBeforeMs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNotBeforeMs: %w", err)
+	}
+	return oldValue.NotBeforeMs, nil
+}
+
+// AddNotBeforeMs adds i to the "not_before_ms" field.
+func (m *KeyRotationMutation) AddNotBeforeMs(i int64) {
+	if m.addnot_before_ms != nil {
+		*m.addnot_before_ms += i
+	} else {
+		m.addnot_before_ms = &i
+	}
+}
+
+// AddedNotBeforeMs returns the value that was added to the "not_before_ms" field in this mutation.
+func (m *KeyRotationMutation) AddedNotBeforeMs() (r int64, exists bool) {
+	v := m.addnot_before_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNotBeforeMs resets all changes to the "not_before_ms" field.
+func (m *KeyRotationMutation) ResetNotBeforeMs() {
+	m.not_before_ms = nil
+	m.addnot_before_ms = nil
+}
+
+// SetOwner sets the "owner" field.
+func (m *KeyRotationMutation) SetOwner(u uuid.UUID) {
+	m.owner = &u
+}
+
+// Owner returns the value of the "owner" field in the mutation.
+func (m *KeyRotationMutation) Owner() (r uuid.UUID, exists bool) {
+	v := m.owner
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOwner returns the old "owner" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldOwner(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOwner is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOwner requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOwner: %w", err)
+	}
+	return oldValue.Owner, nil
+}
+
+// ClearOwner clears the value of the "owner" field.
+func (m *KeyRotationMutation) ClearOwner() {
+	m.owner = nil
+	m.clearedFields[keyrotation.FieldOwner] = struct{}{}
+}
+
+// OwnerCleared returns if the "owner" field was cleared in this mutation.
+func (m *KeyRotationMutation) OwnerCleared() bool {
+	_, ok := m.clearedFields[keyrotation.FieldOwner]
+	return ok
+}
+
+// ResetOwner resets all changes to the "owner" field.
+func (m *KeyRotationMutation) ResetOwner() {
+	m.owner = nil
+	delete(m.clearedFields, keyrotation.FieldOwner)
+}
+
+// SetUntilMs sets the "until_ms" field.
+func (m *KeyRotationMutation) SetUntilMs(i int64) {
+	m.until_ms = &i
+	m.adduntil_ms = nil
+}
+
+// UntilMs returns the value of the "until_ms" field in the mutation.
+func (m *KeyRotationMutation) UntilMs() (r int64, exists bool) {
+	v := m.until_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUntilMs returns the old "until_ms" field's value of the KeyRotation entity.
+// If the KeyRotation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *KeyRotationMutation) OldUntilMs(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUntilMs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUntilMs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUntilMs: %w", err)
+	}
+	return oldValue.UntilMs, nil
+}
+
+// AddUntilMs adds i to the "until_ms" field.
+func (m *KeyRotationMutation) AddUntilMs(i int64) {
+	if m.adduntil_ms != nil {
+		*m.adduntil_ms += i
+	} else {
+		m.adduntil_ms = &i
+	}
+}
+
+// AddedUntilMs returns the value that was added to the "until_ms" field in this mutation.
+func (m *KeyRotationMutation) AddedUntilMs() (r int64, exists bool) {
+	v := m.adduntil_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUntilMs resets all changes to the "until_ms" field.
+func (m *KeyRotationMutation) ResetUntilMs() {
+	m.until_ms = nil
+	m.adduntil_ms = nil
+}
+
+// Where appends a list predicates to the KeyRotationMutation builder.
+func (m *KeyRotationMutation) Where(ps ...predicate.KeyRotation) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the KeyRotationMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *KeyRotationMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.KeyRotation, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *KeyRotationMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *KeyRotationMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (KeyRotation).
+func (m *KeyRotationMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *KeyRotationMutation) Fields() []string {
+	fields := make([]string, 0, 16)
+	if m.epoch != nil {
+		fields = append(fields, keyrotation.FieldEpoch)
+	}
+	if m.target != nil {
+		fields = append(fields, keyrotation.FieldTarget)
+	}
+	if m.phase != nil {
+		fields = append(fields, keyrotation.FieldPhase)
+	}
+	if m.passes != nil {
+		fields = append(fields, keyrotation.FieldPasses)
+	}
+	if m.source != nil {
+		fields = append(fields, keyrotation.FieldSource)
+	}
+	if m.position != nil {
+		fields = append(fields, keyrotation.FieldPosition)
+	}
+	if m.checked != nil {
+		fields = append(fields, keyrotation.FieldChecked)
+	}
+	if m.stale != nil {
+		fields = append(fields, keyrotation.FieldStale)
+	}
+	if m.unreadable != nil {
+		fields = append(fields, keyrotation.FieldUnreadable)
+	}
+	if m.rewrapped != nil {
+		fields = append(fields, keyrotation.FieldRewrapped)
+	}
+	if m.cutoff != nil {
+		fields = append(fields, keyrotation.FieldCutoff)
+	}
+	if m.requested_at != nil {
+		fields = append(fields, keyrotation.FieldRequestedAt)
+	}
+	if m.finished_at != nil {
+		fields = append(fields, keyrotation.FieldFinishedAt)
+	}
+	if m.not_before_ms != nil {
+		fields = append(fields, keyrotation.FieldNotBeforeMs)
+	}
+	if m.owner != nil {
+		fields = append(fields, keyrotation.FieldOwner)
+	}
+	if m.until_ms != nil {
+		fields = append(fields, keyrotation.FieldUntilMs)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *KeyRotationMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case keyrotation.FieldEpoch:
+		return m.Epoch()
+	case keyrotation.FieldTarget:
+		return m.Target()
+	case keyrotation.FieldPhase:
+		return m.Phase()
+	case keyrotation.FieldPasses:
+		return m.Passes()
+	case keyrotation.FieldSource:
+		return m.Source()
+	case keyrotation.FieldPosition:
+		return m.Position()
+	case keyrotation.FieldChecked:
+		return m.Checked()
+	case keyrotation.FieldStale:
+		return m.Stale()
+	case keyrotation.FieldUnreadable:
+		return m.Unreadable()
+	case keyrotation.FieldRewrapped:
+		return m.Rewrapped()
+	case keyrotation.FieldCutoff:
+		return m.Cutoff()
+	case keyrotation.FieldRequestedAt:
+		return m.RequestedAt()
+	case keyrotation.FieldFinishedAt:
+		return m.FinishedAt()
+	case keyrotation.FieldNotBeforeMs:
+		return m.NotBeforeMs()
+	case keyrotation.FieldOwner:
+		return m.Owner()
+	case keyrotation.FieldUntilMs:
+		return m.UntilMs()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *KeyRotationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case keyrotation.FieldEpoch:
+		return m.OldEpoch(ctx)
+	case keyrotation.FieldTarget:
+		return m.OldTarget(ctx)
+	case keyrotation.FieldPhase:
+		return m.OldPhase(ctx)
+	case keyrotation.FieldPasses:
+		return m.OldPasses(ctx)
+	case keyrotation.FieldSource:
+		return m.OldSource(ctx)
+	case keyrotation.FieldPosition:
+		return m.OldPosition(ctx)
+	case keyrotation.FieldChecked:
+		return m.OldChecked(ctx)
+	case keyrotation.FieldStale:
+		return m.OldStale(ctx)
+	case keyrotation.FieldUnreadable:
+		return m.OldUnreadable(ctx)
+	case keyrotation.FieldRewrapped:
+		return m.OldRewrapped(ctx)
+	case keyrotation.FieldCutoff:
+		return m.OldCutoff(ctx)
+	case keyrotation.FieldRequestedAt:
+		return m.OldRequestedAt(ctx)
+	case keyrotation.FieldFinishedAt:
+		return m.OldFinishedAt(ctx)
+	case keyrotation.FieldNotBeforeMs:
+		return m.OldNotBeforeMs(ctx)
+	case keyrotation.FieldOwner:
+		return m.OldOwner(ctx)
+	case keyrotation.FieldUntilMs:
+		return m.OldUntilMs(ctx)
+	}
+	return nil, fmt.Errorf("unknown KeyRotation field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *KeyRotationMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case keyrotation.FieldEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEpoch(v)
+		return nil
+	case keyrotation.FieldTarget:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTarget(v)
+		return nil
+	case keyrotation.FieldPhase:
+		v, ok := value.(keyrotation.Phase)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPhase(v)
+		return nil
+	case keyrotation.FieldPasses:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPasses(v)
+		return nil
+	case keyrotation.FieldSource:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSource(v)
+		return nil
+	case keyrotation.FieldPosition:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	case keyrotation.FieldChecked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChecked(v)
+		return nil
+	case keyrotation.FieldStale:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStale(v)
+		return nil
+	case keyrotation.FieldUnreadable:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnreadable(v)
+		return nil
+	case keyrotation.FieldRewrapped:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRewrapped(v)
+		return nil
+	case keyrotation.FieldCutoff:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCutoff(v)
+		return nil
+	case keyrotation.FieldRequestedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestedAt(v)
+		return nil
+	case keyrotation.FieldFinishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFinishedAt(v)
+		return nil
+	case keyrotation.FieldNotBeforeMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNotBeforeMs(v)
+		return nil
+	case keyrotation.FieldOwner:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOwner(v)
+		return nil
+	case keyrotation.FieldUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUntilMs(v)
+		return nil
+	}
+	return fmt.Errorf("unknown KeyRotation field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *KeyRotationMutation) AddedFields() []string {
+	var fields []string
+	if m.addepoch != nil {
+		fields = append(fields, keyrotation.FieldEpoch)
+	}
+	if m.addtarget != nil {
+		fields = append(fields, keyrotation.FieldTarget)
+	}
+	if m.addpasses != nil {
+		fields = append(fields, keyrotation.FieldPasses)
+	}
+	if m.addsource != nil {
+		fields = append(fields, keyrotation.FieldSource)
+	}
+	if m.addchecked != nil {
+		fields = append(fields, keyrotation.FieldChecked)
+	}
+	if m.addstale != nil {
+		fields = append(fields, keyrotation.FieldStale)
+	}
+	if m.addunreadable != nil {
+		fields = append(fields, keyrotation.FieldUnreadable)
+	}
+	if m.addrewrapped != nil {
+		fields = append(fields, keyrotation.FieldRewrapped)
+	}
+	if m.addnot_before_ms != nil {
+		fields = append(fields, keyrotation.FieldNotBeforeMs)
+	}
+	if m.adduntil_ms != nil {
+		fields = append(fields, keyrotation.FieldUntilMs)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *KeyRotationMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case keyrotation.FieldEpoch:
+		return m.AddedEpoch()
+	case keyrotation.FieldTarget:
+		return m.AddedTarget()
+	case keyrotation.FieldPasses:
+		return m.AddedPasses()
+	case keyrotation.FieldSource:
+		return m.AddedSource()
+	case keyrotation.FieldChecked:
+		return m.AddedChecked()
+	case keyrotation.FieldStale:
+		return m.AddedStale()
+	case keyrotation.FieldUnreadable:
+		return m.AddedUnreadable()
+	case keyrotation.FieldRewrapped:
+		return m.AddedRewrapped()
+	case keyrotation.FieldNotBeforeMs:
+		return m.AddedNotBeforeMs()
+	case keyrotation.FieldUntilMs:
+		return m.AddedUntilMs()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *KeyRotationMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case keyrotation.FieldEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEpoch(v)
+		return nil
+	case keyrotation.FieldTarget:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTarget(v)
+		return nil
+	case keyrotation.FieldPasses:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPasses(v)
+		return nil
+	case keyrotation.FieldSource:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSource(v)
+		return nil
+	case keyrotation.FieldChecked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddChecked(v)
+		return nil
+	case keyrotation.FieldStale:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddStale(v)
+		return nil
+	case keyrotation.FieldUnreadable:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUnreadable(v)
+		return nil
+	case keyrotation.FieldRewrapped:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRewrapped(v)
+		return nil
+	case keyrotation.FieldNotBeforeMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNotBeforeMs(v)
+		return nil
+	case keyrotation.FieldUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUntilMs(v)
+		return nil
+	}
+	return fmt.Errorf("unknown KeyRotation numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *KeyRotationMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(keyrotation.FieldPosition) {
+		fields = append(fields, keyrotation.FieldPosition)
+	}
+	if m.FieldCleared(keyrotation.FieldCutoff) {
+		fields = append(fields, keyrotation.FieldCutoff)
+	}
+	if m.FieldCleared(keyrotation.FieldFinishedAt) {
+		fields = append(fields, keyrotation.FieldFinishedAt)
+	}
+	if m.FieldCleared(keyrotation.FieldOwner) {
+		fields = append(fields, keyrotation.FieldOwner)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *KeyRotationMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *KeyRotationMutation) ClearField(name string) error {
+	switch name {
+	case keyrotation.FieldPosition:
+		m.ClearPosition()
+		return nil
+	case keyrotation.FieldCutoff:
+		m.ClearCutoff()
+		return nil
+	case keyrotation.FieldFinishedAt:
+		m.ClearFinishedAt()
+		return nil
+	case keyrotation.FieldOwner:
+		m.ClearOwner()
+		return nil
+	}
+	return fmt.Errorf("unknown KeyRotation nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *KeyRotationMutation) ResetField(name string) error {
+	switch name {
+	case keyrotation.FieldEpoch:
+		m.ResetEpoch()
+		return nil
+	case keyrotation.FieldTarget:
+		m.ResetTarget()
+		return nil
+	case keyrotation.FieldPhase:
+		m.ResetPhase()
+		return nil
+	case keyrotation.FieldPasses:
+		m.ResetPasses()
+		return nil
+	case keyrotation.FieldSource:
+		m.ResetSource()
+		return nil
+	case keyrotation.FieldPosition:
+		m.ResetPosition()
+		return nil
+	case keyrotation.FieldChecked:
+		m.ResetChecked()
+		return nil
+	case keyrotation.FieldStale:
+		m.ResetStale()
+		return nil
+	case keyrotation.FieldUnreadable:
+		m.ResetUnreadable()
+		return nil
+	case keyrotation.FieldRewrapped:
+		m.ResetRewrapped()
+		return nil
+	case keyrotation.FieldCutoff:
+		m.ResetCutoff()
+		return nil
+	case keyrotation.FieldRequestedAt:
+		m.ResetRequestedAt()
+		return nil
+	case keyrotation.FieldFinishedAt:
+		m.ResetFinishedAt()
+		return nil
+	case keyrotation.FieldNotBeforeMs:
+		m.ResetNotBeforeMs()
+		return nil
+	case keyrotation.FieldOwner:
+		m.ResetOwner()
+		return nil
+	case keyrotation.FieldUntilMs:
+		m.ResetUntilMs()
+		return nil
+	}
+	return fmt.Errorf("unknown KeyRotation field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *KeyRotationMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *KeyRotationMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *KeyRotationMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *KeyRotationMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *KeyRotationMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *KeyRotationMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *KeyRotationMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown KeyRotation unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *KeyRotationMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown KeyRotation edge %s", name)
+}
+
 // OAuthAppMutation represents an operation that mutates the OAuthApp nodes in the graph.
 type OAuthAppMutation struct {
 	config
@@ -12858,6 +14489,1106 @@ func (m *TenantMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *TenantMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Tenant edge %s", name)
+}
+
+// TenantDeletionMutation represents an operation that mutates the TenantDeletion nodes in the graph.
+type TenantDeletionMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *uuid.UUID
+	immediately        *bool
+	phase              *tenantdeletion.Phase
+	passes             *int
+	addpasses          *int
+	position           *uuid.UUID
+	revoke_until_ms    *int64
+	addrevoke_until_ms *int64
+	unrevoked          *int64
+	addunrevoked       *int64
+	requested_at       *time.Time
+	finished_at        *time.Time
+	not_before_ms      *int64
+	addnot_before_ms   *int64
+	owner              *uuid.UUID
+	until_ms           *int64
+	adduntil_ms        *int64
+	clearedFields      map[string]struct{}
+	done               bool
+	oldValue           func(context.Context) (*TenantDeletion, error)
+	predicates         []predicate.TenantDeletion
+}
+
+var _ ent.Mutation = (*TenantDeletionMutation)(nil)
+
+// tenantdeletionOption allows management of the mutation configuration using functional options.
+type tenantdeletionOption func(*TenantDeletionMutation)
+
+// newTenantDeletionMutation creates new mutation for the TenantDeletion entity.
+func newTenantDeletionMutation(c config, op Op, opts ...tenantdeletionOption) *TenantDeletionMutation {
+	m := &TenantDeletionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTenantDeletion,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTenantDeletionID sets the ID field of the mutation.
+func withTenantDeletionID(id uuid.UUID) tenantdeletionOption {
+	return func(m *TenantDeletionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *TenantDeletion
+		)
+		m.oldValue = func(ctx context.Context) (*TenantDeletion, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().TenantDeletion.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTenantDeletion sets the old TenantDeletion of the mutation.
+func withTenantDeletion(node *TenantDeletion) tenantdeletionOption {
+	return func(m *TenantDeletionMutation) {
+		m.oldValue = func(context.Context) (*TenantDeletion, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TenantDeletionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TenantDeletionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of TenantDeletion entities.
+func (m *TenantDeletionMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TenantDeletionMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TenantDeletionMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().TenantDeletion.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetImmediately sets the "immediately" field.
+func (m *TenantDeletionMutation) SetImmediately(b bool) {
+	m.immediately = &b
+}
+
+// Immediately returns the value of the "immediately" field in the mutation.
+func (m *TenantDeletionMutation) Immediately() (r bool, exists bool) {
+	v := m.immediately
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldImmediately returns the old "immediately" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldImmediately(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldImmediately is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldImmediately requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldImmediately: %w", err)
+	}
+	return oldValue.Immediately, nil
+}
+
+// ResetImmediately resets all changes to the "immediately" field.
+func (m *TenantDeletionMutation) ResetImmediately() {
+	m.immediately = nil
+}
+
+// SetPhase sets the "phase" field.
+func (m *TenantDeletionMutation) SetPhase(t tenantdeletion.Phase) {
+	m.phase = &t
+}
+
+// Phase returns the value of the "phase" field in the mutation.
+func (m *TenantDeletionMutation) Phase() (r tenantdeletion.Phase, exists bool) {
+	v := m.phase
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPhase returns the old "phase" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldPhase(ctx context.Context) (v tenantdeletion.Phase, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPhase is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPhase requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPhase: %w", err)
+	}
+	return oldValue.Phase, nil
+}
+
+// ResetPhase resets all changes to the "phase" field.
+func (m *TenantDeletionMutation) ResetPhase() {
+	m.phase = nil
+}
+
+// SetPasses sets the "passes" field.
+func (m *TenantDeletionMutation) SetPasses(i int) {
+	m.passes = &i
+	m.addpasses = nil
+}
+
+// Passes returns the value of the "passes" field in the mutation.
+func (m *TenantDeletionMutation) Passes() (r int, exists bool) {
+	v := m.passes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPasses returns the old "passes" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldPasses(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPasses is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPasses requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPasses: %w", err)
+	}
+	return oldValue.Passes, nil
+}
+
+// AddPasses adds i to the "passes" field.
+func (m *TenantDeletionMutation) AddPasses(i int) {
+	if m.addpasses != nil {
+		*m.addpasses += i
+	} else {
+		m.addpasses = &i
+	}
+}
+
+// AddedPasses returns the value that was added to the "passes" field in this mutation.
+func (m *TenantDeletionMutation) AddedPasses() (r int, exists bool) {
+	v := m.addpasses
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPasses resets all changes to the "passes" field.
+func (m *TenantDeletionMutation) ResetPasses() {
+	m.passes = nil
+	m.addpasses = nil
+}
+
+// SetPosition sets the "position" field.
+func (m *TenantDeletionMutation) SetPosition(u uuid.UUID) {
+	m.position = &u
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *TenantDeletionMutation) Position() (r uuid.UUID, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldPosition(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// ClearPosition clears the value of the "position" field.
+func (m *TenantDeletionMutation) ClearPosition() {
+	m.position = nil
+	m.clearedFields[tenantdeletion.FieldPosition] = struct{}{}
+}
+
+// PositionCleared returns if the "position" field was cleared in this mutation.
+func (m *TenantDeletionMutation) PositionCleared() bool {
+	_, ok := m.clearedFields[tenantdeletion.FieldPosition]
+	return ok
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *TenantDeletionMutation) ResetPosition() {
+	m.position = nil
+	delete(m.clearedFields, tenantdeletion.FieldPosition)
+}
+
+// SetRevokeUntilMs sets the "revoke_until_ms" field.
+func (m *TenantDeletionMutation) SetRevokeUntilMs(i int64) {
+	m.revoke_until_ms = &i
+	m.addrevoke_until_ms = nil
+}
+
+// RevokeUntilMs returns the value of the "revoke_until_ms" field in the mutation.
+func (m *TenantDeletionMutation) RevokeUntilMs() (r int64, exists bool) {
+	v := m.revoke_until_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokeUntilMs returns the old "revoke_until_ms" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldRevokeUntilMs(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokeUntilMs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokeUntilMs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokeUntilMs: %w", err)
+	}
+	return oldValue.RevokeUntilMs, nil
+}
+
+// AddRevokeUntilMs adds i to the "revoke_until_ms" field.
+func (m *TenantDeletionMutation) AddRevokeUntilMs(i int64) {
+	if m.addrevoke_until_ms != nil {
+		*m.addrevoke_until_ms += i
+	} else {
+		m.addrevoke_until_ms = &i
+	}
+}
+
+// AddedRevokeUntilMs returns the value that was added to the "revoke_until_ms" field in this mutation.
+func (m *TenantDeletionMutation) AddedRevokeUntilMs() (r int64, exists bool) {
+	v := m.addrevoke_until_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRevokeUntilMs resets all changes to the "revoke_until_ms" field.
+func (m *TenantDeletionMutation) ResetRevokeUntilMs() {
+	m.revoke_until_ms = nil
+	m.addrevoke_until_ms = nil
+}
+
+// SetUnrevoked sets the "unrevoked" field.
+func (m *TenantDeletionMutation) SetUnrevoked(i int64) {
+	m.unrevoked = &i
+	m.addunrevoked = nil
+}
+
+// Unrevoked returns the value of the "unrevoked" field in the mutation.
+func (m *TenantDeletionMutation) Unrevoked() (r int64, exists bool) {
+	v := m.unrevoked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnrevoked returns the old "unrevoked" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldUnrevoked(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnrevoked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnrevoked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnrevoked: %w", err)
+	}
+	return oldValue.Unrevoked, nil
+}
+
+// AddUnrevoked adds i to the "unrevoked" field.
+func (m *TenantDeletionMutation) AddUnrevoked(i int64) {
+	if m.addunrevoked != nil {
+		*m.addunrevoked += i
+	} else {
+		m.addunrevoked = &i
+	}
+}
+
+// AddedUnrevoked returns the value that was added to the "unrevoked" field in this mutation.
+func (m *TenantDeletionMutation) AddedUnrevoked() (r int64, exists bool) {
+	v := m.addunrevoked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUnrevoked resets all changes to the "unrevoked" field.
+func (m *TenantDeletionMutation) ResetUnrevoked() {
+	m.unrevoked = nil
+	m.addunrevoked = nil
+}
+
+// SetRequestedAt sets the "requested_at" field.
+func (m *TenantDeletionMutation) SetRequestedAt(t time.Time) {
+	m.requested_at = &t
+}
+
+// RequestedAt returns the value of the "requested_at" field in the mutation.
+func (m *TenantDeletionMutation) RequestedAt() (r time.Time, exists bool) {
+	v := m.requested_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestedAt returns the old "requested_at" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldRequestedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestedAt: %w", err)
+	}
+	return oldValue.RequestedAt, nil
+}
+
+// ResetRequestedAt resets all changes to the "requested_at" field.
+func (m *TenantDeletionMutation) ResetRequestedAt() {
+	m.requested_at = nil
+}
+
+// SetFinishedAt sets the "finished_at" field.
+func (m *TenantDeletionMutation) SetFinishedAt(t time.Time) {
+	m.finished_at = &t
+}
+
+// FinishedAt returns the value of the "finished_at" field in the mutation.
+func (m *TenantDeletionMutation) FinishedAt() (r time.Time, exists bool) {
+	v := m.finished_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFinishedAt returns the old "finished_at" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldFinishedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFinishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFinishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFinishedAt: %w", err)
+	}
+	return oldValue.FinishedAt, nil
+}
+
+// ClearFinishedAt clears the value of the "finished_at" field.
+func (m *TenantDeletionMutation) ClearFinishedAt() {
+	m.finished_at = nil
+	m.clearedFields[tenantdeletion.FieldFinishedAt] = struct{}{}
+}
+
+// FinishedAtCleared returns if the "finished_at" field was cleared in this mutation.
+func (m *TenantDeletionMutation) FinishedAtCleared() bool {
+	_, ok := m.clearedFields[tenantdeletion.FieldFinishedAt]
+	return ok
+}
+
+// ResetFinishedAt resets all changes to the "finished_at" field.
+func (m *TenantDeletionMutation) ResetFinishedAt() {
+	m.finished_at = nil
+	delete(m.clearedFields, tenantdeletion.FieldFinishedAt)
+}
+
+// SetNotBeforeMs sets the "not_before_ms" field.
+func (m *TenantDeletionMutation) SetNotBeforeMs(i int64) {
+	m.not_before_ms = &i
+	m.addnot_before_ms = nil
+}
+
+// NotBeforeMs returns the value of the "not_before_ms" field in the mutation.
+func (m *TenantDeletionMutation) NotBeforeMs() (r int64, exists bool) {
+	v := m.not_before_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNotBeforeMs returns the old "not_before_ms" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldNotBeforeMs(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNotBeforeMs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNotBeforeMs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNotBeforeMs: %w", err)
+	}
+	return oldValue.NotBeforeMs, nil
+}
+
+// AddNotBeforeMs adds i to the "not_before_ms" field.
+func (m *TenantDeletionMutation) AddNotBeforeMs(i int64) {
+	if m.addnot_before_ms != nil {
+		*m.addnot_before_ms += i
+	} else {
+		m.addnot_before_ms = &i
+	}
+}
+
+// AddedNotBeforeMs returns the value that was added to the "not_before_ms" field in this mutation.
+func (m *TenantDeletionMutation) AddedNotBeforeMs() (r int64, exists bool) {
+	v := m.addnot_before_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNotBeforeMs resets all changes to the "not_before_ms" field.
+func (m *TenantDeletionMutation) ResetNotBeforeMs() {
+	m.not_before_ms = nil
+	m.addnot_before_ms = nil
+}
+
+// SetOwner sets the "owner" field.
+func (m *TenantDeletionMutation) SetOwner(u uuid.UUID) {
+	m.owner = &u
+}
+
+// Owner returns the value of the "owner" field in the mutation.
+func (m *TenantDeletionMutation) Owner() (r uuid.UUID, exists bool) {
+	v := m.owner
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOwner returns the old "owner" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldOwner(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOwner is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOwner requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOwner: %w", err)
+	}
+	return oldValue.Owner, nil
+}
+
+// ClearOwner clears the value of the "owner" field.
+func (m *TenantDeletionMutation) ClearOwner() {
+	m.owner = nil
+	m.clearedFields[tenantdeletion.FieldOwner] = struct{}{}
+}
+
+// OwnerCleared returns if the "owner" field was cleared in this mutation.
+func (m *TenantDeletionMutation) OwnerCleared() bool {
+	_, ok := m.clearedFields[tenantdeletion.FieldOwner]
+	return ok
+}
+
+// ResetOwner resets all changes to the "owner" field.
+func (m *TenantDeletionMutation) ResetOwner() {
+	m.owner = nil
+	delete(m.clearedFields, tenantdeletion.FieldOwner)
+}
+
+// SetUntilMs sets the "until_ms" field.
+func (m *TenantDeletionMutation) SetUntilMs(i int64) {
+	m.until_ms = &i
+	m.adduntil_ms = nil
+}
+
+// UntilMs returns the value of the "until_ms" field in the mutation.
+func (m *TenantDeletionMutation) UntilMs() (r int64, exists bool) {
+	v := m.until_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUntilMs returns the old "until_ms" field's value of the TenantDeletion entity.
+// If the TenantDeletion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TenantDeletionMutation) OldUntilMs(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUntilMs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUntilMs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUntilMs: %w", err)
+	}
+	return oldValue.UntilMs, nil
+}
+
+// AddUntilMs adds i to the "until_ms" field.
+func (m *TenantDeletionMutation) AddUntilMs(i int64) {
+	if m.adduntil_ms != nil {
+		*m.adduntil_ms += i
+	} else {
+		m.adduntil_ms = &i
+	}
+}
+
+// AddedUntilMs returns the value that was added to the "until_ms" field in this mutation.
+func (m *TenantDeletionMutation) AddedUntilMs() (r int64, exists bool) {
+	v := m.adduntil_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUntilMs resets all changes to the "until_ms" field.
+func (m *TenantDeletionMutation) ResetUntilMs() {
+	m.until_ms = nil
+	m.adduntil_ms = nil
+}
+
+// Where appends a list predicates to the TenantDeletionMutation builder.
+func (m *TenantDeletionMutation) Where(ps ...predicate.TenantDeletion) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TenantDeletionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TenantDeletionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.TenantDeletion, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TenantDeletionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TenantDeletionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (TenantDeletion).
+func (m *TenantDeletionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TenantDeletionMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.immediately != nil {
+		fields = append(fields, tenantdeletion.FieldImmediately)
+	}
+	if m.phase != nil {
+		fields = append(fields, tenantdeletion.FieldPhase)
+	}
+	if m.passes != nil {
+		fields = append(fields, tenantdeletion.FieldPasses)
+	}
+	if m.position != nil {
+		fields = append(fields, tenantdeletion.FieldPosition)
+	}
+	if m.revoke_until_ms != nil {
+		fields = append(fields, tenantdeletion.FieldRevokeUntilMs)
+	}
+	if m.unrevoked != nil {
+		fields = append(fields, tenantdeletion.FieldUnrevoked)
+	}
+	if m.requested_at != nil {
+		fields = append(fields, tenantdeletion.FieldRequestedAt)
+	}
+	if m.finished_at != nil {
+		fields = append(fields, tenantdeletion.FieldFinishedAt)
+	}
+	if m.not_before_ms != nil {
+		fields = append(fields, tenantdeletion.FieldNotBeforeMs)
+	}
+	if m.owner != nil {
+		fields = append(fields, tenantdeletion.FieldOwner)
+	}
+	if m.until_ms != nil {
+		fields = append(fields, tenantdeletion.FieldUntilMs)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TenantDeletionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case tenantdeletion.FieldImmediately:
+		return m.Immediately()
+	case tenantdeletion.FieldPhase:
+		return m.Phase()
+	case tenantdeletion.FieldPasses:
+		return m.Passes()
+	case tenantdeletion.FieldPosition:
+		return m.Position()
+	case tenantdeletion.FieldRevokeUntilMs:
+		return m.RevokeUntilMs()
+	case tenantdeletion.FieldUnrevoked:
+		return m.Unrevoked()
+	case tenantdeletion.FieldRequestedAt:
+		return m.RequestedAt()
+	case tenantdeletion.FieldFinishedAt:
+		return m.FinishedAt()
+	case tenantdeletion.FieldNotBeforeMs:
+		return m.NotBeforeMs()
+	case tenantdeletion.FieldOwner:
+		return m.Owner()
+	case tenantdeletion.FieldUntilMs:
+		return m.UntilMs()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TenantDeletionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case tenantdeletion.FieldImmediately:
+		return m.OldImmediately(ctx)
+	case tenantdeletion.FieldPhase:
+		return m.OldPhase(ctx)
+	case tenantdeletion.FieldPasses:
+		return m.OldPasses(ctx)
+	case tenantdeletion.FieldPosition:
+		return m.OldPosition(ctx)
+	case tenantdeletion.FieldRevokeUntilMs:
+		return m.OldRevokeUntilMs(ctx)
+	case tenantdeletion.FieldUnrevoked:
+		return m.OldUnrevoked(ctx)
+	case tenantdeletion.FieldRequestedAt:
+		return m.OldRequestedAt(ctx)
+	case tenantdeletion.FieldFinishedAt:
+		return m.OldFinishedAt(ctx)
+	case tenantdeletion.FieldNotBeforeMs:
+		return m.OldNotBeforeMs(ctx)
+	case tenantdeletion.FieldOwner:
+		return m.OldOwner(ctx)
+	case tenantdeletion.FieldUntilMs:
+		return m.OldUntilMs(ctx)
+	}
+	return nil, fmt.Errorf("unknown TenantDeletion field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TenantDeletionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case tenantdeletion.FieldImmediately:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetImmediately(v)
+		return nil
+	case tenantdeletion.FieldPhase:
+		v, ok := value.(tenantdeletion.Phase)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPhase(v)
+		return nil
+	case tenantdeletion.FieldPasses:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPasses(v)
+		return nil
+	case tenantdeletion.FieldPosition:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	case tenantdeletion.FieldRevokeUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokeUntilMs(v)
+		return nil
+	case tenantdeletion.FieldUnrevoked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnrevoked(v)
+		return nil
+	case tenantdeletion.FieldRequestedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestedAt(v)
+		return nil
+	case tenantdeletion.FieldFinishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFinishedAt(v)
+		return nil
+	case tenantdeletion.FieldNotBeforeMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNotBeforeMs(v)
+		return nil
+	case tenantdeletion.FieldOwner:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOwner(v)
+		return nil
+	case tenantdeletion.FieldUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUntilMs(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TenantDeletion field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TenantDeletionMutation) AddedFields() []string {
+	var fields []string
+	if m.addpasses != nil {
+		fields = append(fields, tenantdeletion.FieldPasses)
+	}
+	if m.addrevoke_until_ms != nil {
+		fields = append(fields, tenantdeletion.FieldRevokeUntilMs)
+	}
+	if m.addunrevoked != nil {
+		fields = append(fields, tenantdeletion.FieldUnrevoked)
+	}
+	if m.addnot_before_ms != nil {
+		fields = append(fields, tenantdeletion.FieldNotBeforeMs)
+	}
+	if m.adduntil_ms != nil {
+		fields = append(fields, tenantdeletion.FieldUntilMs)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TenantDeletionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case tenantdeletion.FieldPasses:
+		return m.AddedPasses()
+	case tenantdeletion.FieldRevokeUntilMs:
+		return m.AddedRevokeUntilMs()
+	case tenantdeletion.FieldUnrevoked:
+		return m.AddedUnrevoked()
+	case tenantdeletion.FieldNotBeforeMs:
+		return m.AddedNotBeforeMs()
+	case tenantdeletion.FieldUntilMs:
+		return m.AddedUntilMs()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TenantDeletionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case tenantdeletion.FieldPasses:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPasses(v)
+		return nil
+	case tenantdeletion.FieldRevokeUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRevokeUntilMs(v)
+		return nil
+	case tenantdeletion.FieldUnrevoked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUnrevoked(v)
+		return nil
+	case tenantdeletion.FieldNotBeforeMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNotBeforeMs(v)
+		return nil
+	case tenantdeletion.FieldUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUntilMs(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TenantDeletion numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TenantDeletionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(tenantdeletion.FieldPosition) {
+		fields = append(fields, tenantdeletion.FieldPosition)
+	}
+	if m.FieldCleared(tenantdeletion.FieldFinishedAt) {
+		fields = append(fields, tenantdeletion.FieldFinishedAt)
+	}
+	if m.FieldCleared(tenantdeletion.FieldOwner) {
+		fields = append(fields, tenantdeletion.FieldOwner)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TenantDeletionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TenantDeletionMutation) ClearField(name string) error {
+	switch name {
+	case tenantdeletion.FieldPosition:
+		m.ClearPosition()
+		return nil
+	case tenantdeletion.FieldFinishedAt:
+		m.ClearFinishedAt()
+		return nil
+	case tenantdeletion.FieldOwner:
+		m.ClearOwner()
+		return nil
+	}
+	return fmt.Errorf("unknown TenantDeletion nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TenantDeletionMutation) ResetField(name string) error {
+	switch name {
+	case tenantdeletion.FieldImmediately:
+		m.ResetImmediately()
+		return nil
+	case tenantdeletion.FieldPhase:
+		m.ResetPhase()
+		return nil
+	case tenantdeletion.FieldPasses:
+		m.ResetPasses()
+		return nil
+	case tenantdeletion.FieldPosition:
+		m.ResetPosition()
+		return nil
+	case tenantdeletion.FieldRevokeUntilMs:
+		m.ResetRevokeUntilMs()
+		return nil
+	case tenantdeletion.FieldUnrevoked:
+		m.ResetUnrevoked()
+		return nil
+	case tenantdeletion.FieldRequestedAt:
+		m.ResetRequestedAt()
+		return nil
+	case tenantdeletion.FieldFinishedAt:
+		m.ResetFinishedAt()
+		return nil
+	case tenantdeletion.FieldNotBeforeMs:
+		m.ResetNotBeforeMs()
+		return nil
+	case tenantdeletion.FieldOwner:
+		m.ResetOwner()
+		return nil
+	case tenantdeletion.FieldUntilMs:
+		m.ResetUntilMs()
+		return nil
+	}
+	return fmt.Errorf("unknown TenantDeletion field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TenantDeletionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TenantDeletionMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TenantDeletionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TenantDeletionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TenantDeletionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TenantDeletionMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TenantDeletionMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown TenantDeletion unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TenantDeletionMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown TenantDeletion edge %s", name)
 }
 
 // TombstoneMutation represents an operation that mutates the Tombstone nodes in the graph.

@@ -30,12 +30,16 @@ type Tx struct {
 	GrantAttempt *GrantAttemptClient
 	// GrantLock is the client for interacting with the GrantLock builders.
 	GrantLock *GrantLockClient
+	// KeyRotation is the client for interacting with the KeyRotation builders.
+	KeyRotation *KeyRotationClient
 	// OAuthApp is the client for interacting with the OAuthApp builders.
 	OAuthApp *OAuthAppClient
 	// RevocationJob is the client for interacting with the RevocationJob builders.
 	RevocationJob *RevocationJobClient
 	// Tenant is the client for interacting with the Tenant builders.
 	Tenant *TenantClient
+	// TenantDeletion is the client for interacting with the TenantDeletion builders.
+	TenantDeletion *TenantDeletionClient
 	// Tombstone is the client for interacting with the Tombstone builders.
 	Tombstone *TombstoneClient
 
@@ -177,9 +181,11 @@ func (tx *Tx) init() {
 	tx.Event = NewEventClient(tx.config)
 	tx.GrantAttempt = NewGrantAttemptClient(tx.config)
 	tx.GrantLock = NewGrantLockClient(tx.config)
+	tx.KeyRotation = NewKeyRotationClient(tx.config)
 	tx.OAuthApp = NewOAuthAppClient(tx.config)
 	tx.RevocationJob = NewRevocationJobClient(tx.config)
 	tx.Tenant = NewTenantClient(tx.config)
+	tx.TenantDeletion = NewTenantDeletionClient(tx.config)
 	tx.Tombstone = NewTombstoneClient(tx.config)
 }
 

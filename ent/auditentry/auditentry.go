@@ -33,6 +33,8 @@ const (
 	FieldRemoteAddress = "remote_address"
 	// FieldCredentialVersion holds the string denoting the credential_version field in the database.
 	FieldCredentialVersion = "credential_version"
+	// FieldDetail holds the string denoting the detail field in the database.
+	FieldDetail = "detail"
 	// Table holds the table name of the auditentry in the database.
 	Table = "audit_entries"
 )
@@ -49,6 +51,7 @@ var Columns = []string{
 	FieldRequestID,
 	FieldRemoteAddress,
 	FieldCredentialVersion,
+	FieldDetail,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -126,4 +129,9 @@ func ByRemoteAddress(opts ...sql.OrderTermOption) OrderOption {
 // ByCredentialVersion orders the results by the credential_version field.
 func ByCredentialVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCredentialVersion, opts...).ToFunc()
+}
+
+// ByDetail orders the results by the detail field.
+func ByDetail(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDetail, opts...).ToFunc()
 }

@@ -105,6 +105,18 @@ func (f GrantLockFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, e
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.GrantLockMutation", m)
 }
 
+// The KeyRotationFunc type is an adapter to allow the use of ordinary
+// function as KeyRotation mutator.
+type KeyRotationFunc func(context.Context, *ent.KeyRotationMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f KeyRotationFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.KeyRotationMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.KeyRotationMutation", m)
+}
+
 // The OAuthAppFunc type is an adapter to allow the use of ordinary
 // function as OAuthApp mutator.
 type OAuthAppFunc func(context.Context, *ent.OAuthAppMutation) (ent.Value, error)
@@ -139,6 +151,18 @@ func (f TenantFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, erro
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TenantMutation", m)
+}
+
+// The TenantDeletionFunc type is an adapter to allow the use of ordinary
+// function as TenantDeletion mutator.
+type TenantDeletionFunc func(context.Context, *ent.TenantDeletionMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TenantDeletionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.TenantDeletionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TenantDeletionMutation", m)
 }
 
 // The TombstoneFunc type is an adapter to allow the use of ordinary

@@ -16,10 +16,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/predicate"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/ent/tenantdeletion"
 	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 )
 
@@ -295,6 +297,33 @@ func (f TraverseGrantLock) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.GrantLockQuery", q)
 }
 
+// The KeyRotationFunc type is an adapter to allow the use of ordinary function as a Querier.
+type KeyRotationFunc func(context.Context, *ent.KeyRotationQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f KeyRotationFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.KeyRotationQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.KeyRotationQuery", q)
+}
+
+// The TraverseKeyRotation type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseKeyRotation func(context.Context, *ent.KeyRotationQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseKeyRotation) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseKeyRotation) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.KeyRotationQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.KeyRotationQuery", q)
+}
+
 // The OAuthAppFunc type is an adapter to allow the use of ordinary function as a Querier.
 type OAuthAppFunc func(context.Context, *ent.OAuthAppQuery) (ent.Value, error)
 
@@ -376,6 +405,33 @@ func (f TraverseTenant) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.TenantQuery", q)
 }
 
+// The TenantDeletionFunc type is an adapter to allow the use of ordinary function as a Querier.
+type TenantDeletionFunc func(context.Context, *ent.TenantDeletionQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f TenantDeletionFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.TenantDeletionQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.TenantDeletionQuery", q)
+}
+
+// The TraverseTenantDeletion type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseTenantDeletion func(context.Context, *ent.TenantDeletionQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseTenantDeletion) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseTenantDeletion) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.TenantDeletionQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.TenantDeletionQuery", q)
+}
+
 // The TombstoneFunc type is an adapter to allow the use of ordinary function as a Querier.
 type TombstoneFunc func(context.Context, *ent.TombstoneQuery) (ent.Value, error)
 
@@ -422,12 +478,16 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.GrantAttemptQuery, predicate.GrantAttempt, grantattempt.OrderOption]{typ: ent.TypeGrantAttempt, tq: q}, nil
 	case *ent.GrantLockQuery:
 		return &query[*ent.GrantLockQuery, predicate.GrantLock, grantlock.OrderOption]{typ: ent.TypeGrantLock, tq: q}, nil
+	case *ent.KeyRotationQuery:
+		return &query[*ent.KeyRotationQuery, predicate.KeyRotation, keyrotation.OrderOption]{typ: ent.TypeKeyRotation, tq: q}, nil
 	case *ent.OAuthAppQuery:
 		return &query[*ent.OAuthAppQuery, predicate.OAuthApp, oauthapp.OrderOption]{typ: ent.TypeOAuthApp, tq: q}, nil
 	case *ent.RevocationJobQuery:
 		return &query[*ent.RevocationJobQuery, predicate.RevocationJob, revocationjob.OrderOption]{typ: ent.TypeRevocationJob, tq: q}, nil
 	case *ent.TenantQuery:
 		return &query[*ent.TenantQuery, predicate.Tenant, tenant.OrderOption]{typ: ent.TypeTenant, tq: q}, nil
+	case *ent.TenantDeletionQuery:
+		return &query[*ent.TenantDeletionQuery, predicate.TenantDeletion, tenantdeletion.OrderOption]{typ: ent.TypeTenantDeletion, tq: q}, nil
 	case *ent.TombstoneQuery:
 		return &query[*ent.TombstoneQuery, predicate.Tombstone, tombstone.OrderOption]{typ: ent.TypeTombstone, tq: q}, nil
 	default:

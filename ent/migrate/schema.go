@@ -52,6 +52,7 @@ var (
 		{Name: "request_id", Type: field.TypeString, Nullable: true},
 		{Name: "remote_address", Type: field.TypeString, Nullable: true},
 		{Name: "credential_version", Type: field.TypeInt64, Nullable: true},
+		{Name: "detail", Type: field.TypeString, Nullable: true},
 	}
 	// AuditEntriesTable holds the schema information for the "audit_entries" table.
 	AuditEntriesTable = &schema.Table{
@@ -241,6 +242,13 @@ var (
 		Name:       "escrows",
 		Columns:    EscrowsColumns,
 		PrimaryKey: []*schema.Column{EscrowsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "escrow_tenant_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{EscrowsColumns[1], EscrowsColumns[0]},
+			},
+		},
 	}
 	// EventsColumns holds the columns for the "events" table.
 	EventsColumns = []*schema.Column{
@@ -316,6 +324,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{GrantAttemptsColumns[10], GrantAttemptsColumns[3]},
 			},
+			{
+				Name:    "grantattempt_tenant_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{GrantAttemptsColumns[1], GrantAttemptsColumns[0]},
+			},
 		},
 	}
 	// GrantLocksColumns holds the columns for the "grant_locks" table.
@@ -331,6 +344,32 @@ var (
 		Name:       "grant_locks",
 		Columns:    GrantLocksColumns,
 		PrimaryKey: []*schema.Column{GrantLocksColumns[0]},
+	}
+	// KeyRotationsColumns holds the columns for the "key_rotations" table.
+	KeyRotationsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "epoch", Type: field.TypeInt64, Default: 1},
+		{Name: "target", Type: field.TypeInt, Default: 0},
+		{Name: "phase", Type: field.TypeEnum, Enums: []string{"PASS", "DONE"}, Default: "PASS"},
+		{Name: "passes", Type: field.TypeInt, Default: 0},
+		{Name: "source", Type: field.TypeInt, Default: 0},
+		{Name: "position", Type: field.TypeUUID, Nullable: true},
+		{Name: "checked", Type: field.TypeInt64, Default: 0},
+		{Name: "stale", Type: field.TypeInt64, Default: 0},
+		{Name: "unreadable", Type: field.TypeInt64, Default: 0},
+		{Name: "rewrapped", Type: field.TypeInt64, Default: 0},
+		{Name: "cutoff", Type: field.TypeUUID, Nullable: true},
+		{Name: "requested_at", Type: field.TypeTime},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "not_before_ms", Type: field.TypeInt64, Default: 0},
+		{Name: "owner", Type: field.TypeUUID, Nullable: true},
+		{Name: "until_ms", Type: field.TypeInt64, Default: 0},
+	}
+	// KeyRotationsTable holds the schema information for the "key_rotations" table.
+	KeyRotationsTable = &schema.Table{
+		Name:       "key_rotations",
+		Columns:    KeyRotationsColumns,
+		PrimaryKey: []*schema.Column{KeyRotationsColumns[0]},
 	}
 	// OauthAppsColumns holds the columns for the "oauth_apps" table.
 	OauthAppsColumns = []*schema.Column{
@@ -412,6 +451,11 @@ var (
 					Where: "state = 'PENDING'",
 				},
 			},
+			{
+				Name:    "revocationjob_tenant_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{RevocationJobsColumns[1], RevocationJobsColumns[0]},
+			},
 		},
 	}
 	// TenantsColumns holds the columns for the "tenants" table.
@@ -429,6 +473,27 @@ var (
 		Name:       "tenants",
 		Columns:    TenantsColumns,
 		PrimaryKey: []*schema.Column{TenantsColumns[0]},
+	}
+	// TenantDeletionsColumns holds the columns for the "tenant_deletions" table.
+	TenantDeletionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "immediately", Type: field.TypeBool, Default: false},
+		{Name: "phase", Type: field.TypeEnum, Enums: []string{"BURY", "REVOKE", "DESTROY", "RECORDS", "ROWS", "DONE"}, Default: "BURY"},
+		{Name: "passes", Type: field.TypeInt, Default: 0},
+		{Name: "position", Type: field.TypeUUID, Nullable: true},
+		{Name: "revoke_until_ms", Type: field.TypeInt64, Default: 0},
+		{Name: "unrevoked", Type: field.TypeInt64, Default: 0},
+		{Name: "requested_at", Type: field.TypeTime},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "not_before_ms", Type: field.TypeInt64, Default: 0},
+		{Name: "owner", Type: field.TypeUUID, Nullable: true},
+		{Name: "until_ms", Type: field.TypeInt64, Default: 0},
+	}
+	// TenantDeletionsTable holds the schema information for the "tenant_deletions" table.
+	TenantDeletionsTable = &schema.Table{
+		Name:       "tenant_deletions",
+		Columns:    TenantDeletionsColumns,
+		PrimaryKey: []*schema.Column{TenantDeletionsColumns[0]},
 	}
 	// TombstonesColumns holds the columns for the "tombstones" table.
 	TombstonesColumns = []*schema.Column{
@@ -452,6 +517,11 @@ var (
 					Where: "erased_at IS NULL",
 				},
 			},
+			{
+				Name:    "tombstone_tenant_id_id",
+				Unique:  false,
+				Columns: []*schema.Column{TombstonesColumns[1], TombstonesColumns[0]},
+			},
 		},
 	}
 	// Tables holds all the tables in the schema.
@@ -464,9 +534,11 @@ var (
 		EventsTable,
 		GrantAttemptsTable,
 		GrantLocksTable,
+		KeyRotationsTable,
 		OauthAppsTable,
 		RevocationJobsTable,
 		TenantsTable,
+		TenantDeletionsTable,
 		TombstonesTable,
 	}
 )

@@ -30,6 +30,9 @@ type GrantAttempt func(*sql.Selector)
 // GrantLock is the predicate function for grantlock builders.
 type GrantLock func(*sql.Selector)
 
+// KeyRotation is the predicate function for keyrotation builders.
+type KeyRotation func(*sql.Selector)
+
 // OAuthApp is the predicate function for oauthapp builders.
 type OAuthApp func(*sql.Selector)
 
@@ -38,6 +41,9 @@ type RevocationJob func(*sql.Selector)
 
 // Tenant is the predicate function for tenant builders.
 type Tenant func(*sql.Selector)
+
+// TenantDeletion is the predicate function for tenantdeletion builders.
+type TenantDeletion func(*sql.Selector)
 
 // Tombstone is the predicate function for tombstone builders.
 type Tombstone func(*sql.Selector)

@@ -51,6 +51,12 @@ var kinds = map[string]kind{
 	}},
 	"Tombstone": {belongs: "tenants", build: func(c *ent.Client, _ home) any { return c.Tombstone.Create().SetGeneration(1) }},
 	"GrantLock": {belongs: "system", build: func(c *ent.Client, _ home) any { return c.GrantLock.Create().SetID(uuid.NewString()) }},
+	"KeyRotation": {belongs: "system", build: func(c *ent.Client, _ home) any {
+		return c.KeyRotation.Create().SetID(uuid.New()).SetRequestedAt(time.Now())
+	}},
+	"TenantDeletion": {belongs: "system", build: func(c *ent.Client, _ home) any {
+		return c.TenantDeletion.Create().SetID(uuid.New()).SetRequestedAt(time.Now())
+	}},
 	"Escrow": {belongs: "tenants", build: func(c *ent.Client, _ home) any {
 		return c.Escrow.Create().SetGeneration(1).SetAttemptID(id.New()).SetRecord([]byte("r")).SetKeyVersion(1)
 	}},

@@ -14,10 +14,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/ent/schema"
 	"github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/ent/tenantdeletion"
 	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 )
 
@@ -191,6 +193,53 @@ func init() {
 	grantlockDescUntilMs := grantlockFields[2].Descriptor()
 	// grantlock.DefaultUntilMs holds the default value on creation for the until_ms field.
 	grantlock.DefaultUntilMs = grantlockDescUntilMs.Default.(int64)
+	keyrotationMixin := schema.KeyRotation{}.Mixin()
+	keyrotationMixinHooks0 := keyrotationMixin[0].Hooks()
+	keyrotation.Hooks[0] = keyrotationMixinHooks0[0]
+	keyrotationMixinInters0 := keyrotationMixin[0].Interceptors()
+	keyrotation.Interceptors[0] = keyrotationMixinInters0[0]
+	keyrotationFields := schema.KeyRotation{}.Fields()
+	_ = keyrotationFields
+	// keyrotationDescEpoch is the schema descriptor for epoch field.
+	keyrotationDescEpoch := keyrotationFields[1].Descriptor()
+	// keyrotation.DefaultEpoch holds the default value on creation for the epoch field.
+	keyrotation.DefaultEpoch = keyrotationDescEpoch.Default.(int64)
+	// keyrotationDescTarget is the schema descriptor for target field.
+	keyrotationDescTarget := keyrotationFields[2].Descriptor()
+	// keyrotation.DefaultTarget holds the default value on creation for the target field.
+	keyrotation.DefaultTarget = keyrotationDescTarget.Default.(int)
+	// keyrotationDescPasses is the schema descriptor for passes field.
+	keyrotationDescPasses := keyrotationFields[4].Descriptor()
+	// keyrotation.DefaultPasses holds the default value on creation for the passes field.
+	keyrotation.DefaultPasses = keyrotationDescPasses.Default.(int)
+	// keyrotationDescSource is the schema descriptor for source field.
+	keyrotationDescSource := keyrotationFields[5].Descriptor()
+	// keyrotation.DefaultSource holds the default value on creation for the source field.
+	keyrotation.DefaultSource = keyrotationDescSource.Default.(int)
+	// keyrotationDescChecked is the schema descriptor for checked field.
+	keyrotationDescChecked := keyrotationFields[7].Descriptor()
+	// keyrotation.DefaultChecked holds the default value on creation for the checked field.
+	keyrotation.DefaultChecked = keyrotationDescChecked.Default.(int64)
+	// keyrotationDescStale is the schema descriptor for stale field.
+	keyrotationDescStale := keyrotationFields[8].Descriptor()
+	// keyrotation.DefaultStale holds the default value on creation for the stale field.
+	keyrotation.DefaultStale = keyrotationDescStale.Default.(int64)
+	// keyrotationDescUnreadable is the schema descriptor for unreadable field.
+	keyrotationDescUnreadable := keyrotationFields[9].Descriptor()
+	// keyrotation.DefaultUnreadable holds the default value on creation for the unreadable field.
+	keyrotation.DefaultUnreadable = keyrotationDescUnreadable.Default.(int64)
+	// keyrotationDescRewrapped is the schema descriptor for rewrapped field.
+	keyrotationDescRewrapped := keyrotationFields[10].Descriptor()
+	// keyrotation.DefaultRewrapped holds the default value on creation for the rewrapped field.
+	keyrotation.DefaultRewrapped = keyrotationDescRewrapped.Default.(int64)
+	// keyrotationDescNotBeforeMs is the schema descriptor for not_before_ms field.
+	keyrotationDescNotBeforeMs := keyrotationFields[14].Descriptor()
+	// keyrotation.DefaultNotBeforeMs holds the default value on creation for the not_before_ms field.
+	keyrotation.DefaultNotBeforeMs = keyrotationDescNotBeforeMs.Default.(int64)
+	// keyrotationDescUntilMs is the schema descriptor for until_ms field.
+	keyrotationDescUntilMs := keyrotationFields[16].Descriptor()
+	// keyrotation.DefaultUntilMs holds the default value on creation for the until_ms field.
+	keyrotation.DefaultUntilMs = keyrotationDescUntilMs.Default.(int64)
 	oauthappMixin := schema.OAuthApp{}.Mixin()
 	oauthappMixinHooks1 := oauthappMixin[1].Hooks()
 	oauthapp.Hooks[0] = oauthappMixinHooks1[0]
@@ -276,6 +325,37 @@ func init() {
 	tenantDescID := tenantMixinFields0[0].Descriptor()
 	// tenant.DefaultID holds the default value on creation for the id field.
 	tenant.DefaultID = tenantDescID.Default.(func() uuid.UUID)
+	tenantdeletionMixin := schema.TenantDeletion{}.Mixin()
+	tenantdeletionMixinHooks0 := tenantdeletionMixin[0].Hooks()
+	tenantdeletion.Hooks[0] = tenantdeletionMixinHooks0[0]
+	tenantdeletionMixinInters0 := tenantdeletionMixin[0].Interceptors()
+	tenantdeletion.Interceptors[0] = tenantdeletionMixinInters0[0]
+	tenantdeletionFields := schema.TenantDeletion{}.Fields()
+	_ = tenantdeletionFields
+	// tenantdeletionDescImmediately is the schema descriptor for immediately field.
+	tenantdeletionDescImmediately := tenantdeletionFields[1].Descriptor()
+	// tenantdeletion.DefaultImmediately holds the default value on creation for the immediately field.
+	tenantdeletion.DefaultImmediately = tenantdeletionDescImmediately.Default.(bool)
+	// tenantdeletionDescPasses is the schema descriptor for passes field.
+	tenantdeletionDescPasses := tenantdeletionFields[3].Descriptor()
+	// tenantdeletion.DefaultPasses holds the default value on creation for the passes field.
+	tenantdeletion.DefaultPasses = tenantdeletionDescPasses.Default.(int)
+	// tenantdeletionDescRevokeUntilMs is the schema descriptor for revoke_until_ms field.
+	tenantdeletionDescRevokeUntilMs := tenantdeletionFields[5].Descriptor()
+	// tenantdeletion.DefaultRevokeUntilMs holds the default value on creation for the revoke_until_ms field.
+	tenantdeletion.DefaultRevokeUntilMs = tenantdeletionDescRevokeUntilMs.Default.(int64)
+	// tenantdeletionDescUnrevoked is the schema descriptor for unrevoked field.
+	tenantdeletionDescUnrevoked := tenantdeletionFields[6].Descriptor()
+	// tenantdeletion.DefaultUnrevoked holds the default value on creation for the unrevoked field.
+	tenantdeletion.DefaultUnrevoked = tenantdeletionDescUnrevoked.Default.(int64)
+	// tenantdeletionDescNotBeforeMs is the schema descriptor for not_before_ms field.
+	tenantdeletionDescNotBeforeMs := tenantdeletionFields[9].Descriptor()
+	// tenantdeletion.DefaultNotBeforeMs holds the default value on creation for the not_before_ms field.
+	tenantdeletion.DefaultNotBeforeMs = tenantdeletionDescNotBeforeMs.Default.(int64)
+	// tenantdeletionDescUntilMs is the schema descriptor for until_ms field.
+	tenantdeletionDescUntilMs := tenantdeletionFields[11].Descriptor()
+	// tenantdeletion.DefaultUntilMs holds the default value on creation for the until_ms field.
+	tenantdeletion.DefaultUntilMs = tenantdeletionDescUntilMs.Default.(int64)
 	tombstoneMixin := schema.Tombstone{}.Mixin()
 	tombstoneMixinHooks1 := tombstoneMixin[1].Hooks()
 	tombstone.Hooks[0] = tombstoneMixinHooks1[0]

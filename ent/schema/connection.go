@@ -129,5 +129,8 @@ func (Tombstone) Fields() []ent.Field {
 
 // Indexes implements ent.Interface.
 func (Tombstone) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("deleted_at").Annotations(entsql.IndexWhere("erased_at IS NULL"))}
+	return []ent.Index{
+		index.Fields("deleted_at").Annotations(entsql.IndexWhere("erased_at IS NULL")),
+		index.Fields("tenant_id", "id"),
+	}
 }

@@ -53,6 +53,9 @@ func (Escrow) Fields() []ent.Field {
 	}
 }
 
+// Indexes implements ent.Interface.
+func (Escrow) Indexes() []ent.Index { return []ent.Index{index.Fields("tenant_id", "id")} }
+
 // GrantAttempt is a first authorization on its way: written before a code is sent, and holding the sealed answer until
 // the connection stands. It also answers the same caller who repeats the same code.
 type GrantAttempt struct{ ent.Schema }
@@ -86,6 +89,7 @@ func (GrantAttempt) Indexes() []ent.Index {
 		index.Fields("code_hash").Unique(),
 		index.Fields("client_id", "state"),
 		index.Fields("state", "updated_at"),
+		index.Fields("tenant_id", "id"),
 	}
 }
 
@@ -118,5 +122,8 @@ func (RevocationJob) Fields() []ent.Field {
 
 // Indexes implements ent.Interface.
 func (RevocationJob) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("next_attempt_at").Annotations(entsql.IndexWhere("state = 'PENDING'"))}
+	return []ent.Index{
+		index.Fields("next_attempt_at").Annotations(entsql.IndexWhere("state = 'PENDING'")),
+		index.Fields("tenant_id", "id"),
+	}
 }

@@ -107,6 +107,7 @@ func (AuditEntry) Fields() []ent.Field {
 		field.String("request_id").Optional().Immutable(),
 		field.String("remote_address").Optional().Immutable(),
 		field.Int64("credential_version").Optional().Immutable(),
+		field.String("detail").Optional().Immutable().Comment("A sentence for people, where the action alone says too little."),
 	}
 }
 

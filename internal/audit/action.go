@@ -8,6 +8,7 @@ const (
 	ConnectionConfirm   = "connection.confirm"
 	ConnectionRefresh   = "connection.refresh"
 	ConnectionAuthorize = "connection.authorize"
+	ConnectionRepair    = "connection.repair"
 
 	CredentialRead   = "credential.read"
 	CredentialReport = "credential.report"

@@ -35,6 +35,8 @@ type Entry struct {
 	Allowed bool
 	// CredentialVersion is the generation that was read or stored; zero where none was.
 	CredentialVersion int64
+	// Detail is a sentence for people, where the action alone says too little; it never holds a secret.
+	Detail string
 	// Tenant is whose trail it is. Zero: the viewer's tenant, or tenant.Operator for an operator who acts in none.
 	Tenant uuid.UUID
 }
@@ -56,6 +58,9 @@ func Record(ctx context.Context, c *ent.Client, e Entry) error {
 	}
 	if r.RemoteAddress != "" {
 		row.SetRemoteAddress(r.RemoteAddress)
+	}
+	if e.Detail != "" {
+		row.SetDetail(e.Detail)
 	}
 	if e.CredentialVersion != 0 {
 		row.SetCredentialVersion(e.CredentialVersion)
