@@ -205,9 +205,9 @@ func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL 
 	}
 	patience, end := context.WithTimeout(ctx, s.readerWait)
 	defer end()
-	opened, err := s.refreshOnce(ctx, row, patience, mended)
+	opened, err := s.refreshOnce(ctx, patience, row, mended)
 	if errors.Is(err, grant.ErrBusy) {
-		opened, err = s.awaitOther(ctx, row, patience)
+		opened, err = s.awaitOther(ctx, patience, row)
 	}
 	if err != nil {
 		return s.failed(ctx, row, err)
@@ -260,7 +260,7 @@ func (s *Service) backedOff(row *ent.Connection, wait time.Duration) Result {
 
 // refreshOnce runs one refresh for all who ask at the same time in this process and waits for it while patience lasts;
 // then it is ErrBusy. now spends even where the last failure put the next attempt off.
-func (s *Service) refreshOnce(ctx context.Context, row *ent.Connection, patience context.Context, now bool) (grant.Opened, error) {
+func (s *Service) refreshOnce(ctx, patience context.Context, row *ent.Connection, now bool) (grant.Opened, error) {
 	caller := tenant.FromContext(ctx).Tenant
 	results := s.refreshes.DoChan(fmt.Sprintf("%s %s %t", caller, row.ID, now), func() (any, error) {
 		out, err := s.keeper.Refresh(context.WithoutCancel(ctx), row.ID, grant.Wanted{IfGeneration: row.Generation, Now: now})
@@ -288,7 +288,7 @@ func outOfPatience(ctx context.Context) error {
 
 // awaitOther waits for a refresh that another process is making: it looks at the head, which moves before the row does,
 // and at the row, which tells of a failure, until either has moved or the reader's patience ends.
-func (s *Service) awaitOther(ctx context.Context, row *ent.Connection, patience context.Context) (grant.Opened, error) {
+func (s *Service) awaitOther(ctx, patience context.Context, row *ent.Connection) (grant.Opened, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		now, err := s.selected(ctx, Selector{Connection: &row.ID})
 		switch {

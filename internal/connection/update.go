@@ -206,7 +206,7 @@ func (s *Service) Refresh(ctx context.Context, connectionID uuid.UUID) (*ent.Con
 	}
 	patience, end := context.WithTimeout(ctx, s.readerWait)
 	defer end()
-	if _, err := s.refreshOnce(ctx, row, patience, true); err != nil {
+	if _, err := s.refreshOnce(ctx, patience, row, true); err != nil {
 		return nil, s.refreshError(err)
 	}
 	return s.find(ctx, connectionID)

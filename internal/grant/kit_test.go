@@ -40,6 +40,7 @@ func each(t *testing.T, test func(t *testing.T, k *kit)) {
 
 func eachWith(t *testing.T, o servicetest.Options, test func(t *testing.T, k *kit)) {
 	t.Helper()
+	t.Parallel()
 	servicetest.EachDatabase(t, func(t *testing.T, url string) {
 		s := servicetest.New(t, url, o)
 		test(t, &kit{Service: s, t: t, one: s.Tenant(t, "one")})

@@ -178,10 +178,16 @@ func (s *Service) CrashHook(context.Context) error {
 	return nil
 }
 
-// Consent walks a user through the consent page and returns the code. Unticked are optional scopes the user refuses.
+// Consent walks a user through the consent page, with everything ticked, and returns the code.
 func (w *World) Consent(t testing.TB, user string) string {
 	t.Helper()
 	return w.consent(t, user, nil)
+}
+
+// ConsentTo is Consent to another client.
+func (w *World) ConsentTo(t testing.TB, clientID, user string) string {
+	t.Helper()
+	return w.consent(t, user, url.Values{"client_id": {clientID}})
 }
 
 // ConsentPKCE is Consent of an authorization that began with the S256 challenge of verifier.
