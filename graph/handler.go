@@ -56,15 +56,16 @@ func NewHandler(o Options) http.Handler {
 		o.Complexity = MaxComplexity
 	}
 	reader := read.New(o.Ent)
-	server := handler.New(schema(&Resolver{
+	served := schema(&Resolver{
 		connections: o.Connections, apps: o.Apps, tenancy: o.Tenancy, providers: o.Providers, read: reader,
-	}))
+	})
+	server := handler.New(served)
 	server.AddTransport(transport{})
 	server.SetQueryCache(lru.New[*ast.QueryDocument](queries))
 	server.SetParserTokenLimit(MaxTokens)
 	server.SetValidationRulesFn(validation(o.Introspection))
 	server.SetDisableSuggestion(!o.Introspection)
-	server.SetErrorPresenter(presenter{log: o.Log}.present)
+	server.SetErrorPresenter(presenter{log: o.Log, names: inputNames(served.Schema())}.present)
 	server.SetRecoverFunc(recovered)
 	server.AroundRootFields(afresh(reader))
 	server.Use(admission{introspection: o.Introspection})

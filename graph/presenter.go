@@ -23,7 +23,11 @@ import (
 const internalText = "something went wrong on our side; the log has it under the request id"
 
 // presenter turns every error into what the caller may know of it; the rest goes to the log.
-type presenter struct{ log *slog.Logger }
+type presenter struct {
+	log *slog.Logger
+	// names are those that an input's field may have in the log; see inputNames.
+	names map[string]bool
+}
 
 // present implements graphql.ErrorPresenterFunc.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
@@ -55,6 +59,8 @@ func classify(ctx context.Context, raised *gqlerror.Error) *errs.Error {
 		return e
 	case code == errcode.ParseFailed && strings.HasPrefix(raised.Message, "exceeded token limit"):
 		return errs.New(errs.TooComplex, "the document is too long: %d tokens are the most", MaxTokens)
+	case code == errcode.ParseFailed && strings.HasPrefix(raised.Message, "exceeded maximum nesting depth"):
+		return errs.New(errs.TooComplex, "the document is nested too deeply")
 	case code == errcode.ParseFailed, code == errcode.ValidationFailed:
 		return invalid(ctx, raised)
 	case code == complexityCode:
@@ -106,16 +112,38 @@ func (p presenter) report(ctx context.Context, e *errs.Error, raised error) {
 	}
 	p.log.LogAttrs(ctx, level, "answering with an error",
 		slog.String("request", tenant.RequestFrom(ctx).ID), slog.String("code", string(e.Kind)),
-		slog.String("path", responsePath(ctx).String()), slog.String("error", logged(e)))
+		slog.String("path", responsePath(ctx).String()), slog.String("error", p.logged(e)))
 }
 
 // logged is the text of a fault of ours with its causes. Of a caller's mistake only the kind and the field are kept: the
-// validator's text quotes values, and a value may be a secret.
-func logged(e *errs.Error) string {
-	if e.Kind == errs.BadUserInput && e.Cause == nil {
-		return e.Field
+// validator's text quotes values, and a value may be a secret. So may the name of a field that there is not.
+func (p presenter) logged(e *errs.Error) string {
+	if e.Kind != errs.BadUserInput || e.Cause != nil {
+		return e.Error()
 	}
-	return e.Error()
+	parts := strings.Split(e.Field, ".")
+	for at, part := range parts {
+		if name, _, _ := strings.Cut(part, "["); !p.names[name] {
+			return strings.Join(append(parts[:at], "(unknown)"), ".")
+		}
+	}
+	return e.Field
+}
+
+// inputNames are the names of all arguments and of all fields of inputs, and those of a request's own parts.
+func inputNames(schema *ast.Schema) map[string]bool {
+	names := map[string]bool{"": true, "query": true, "operationName": true, "variables": true, "extensions": true}
+	for _, d := range schema.Types {
+		for _, f := range d.Fields {
+			if d.Kind == ast.InputObject {
+				names[f.Name] = true
+			}
+			for _, a := range f.Arguments {
+				names[a.Name] = true
+			}
+		}
+	}
+	return names
 }
 
 // extensions are the contract's.

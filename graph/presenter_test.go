@@ -2,6 +2,8 @@ package graph_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +99,7 @@ func TestParserAndLimits(t *testing.T) {
 	s.post(t, `{ viewer { `, nil).fails(t, "BAD_USER_INPUT", "", "Expected Name")
 	s.post(t, `{ viewr { isOperator } }`, nil).fails(t, "BAD_USER_INPUT", "", `Did you mean "viewer"`)
 	s.post(t, `{ a`+strings.Repeat(" a", graph.MaxTokens)+` }`, nil).fails(t, "TOO_COMPLEX", "", "too long")
+	s.post(t, strings.Repeat("{a", 1001)+strings.Repeat("}", 1001), nil).fails(t, "TOO_COMPLEX", "", "too deeply")
 	wide := `{ ` + strings.Repeat(`c: connections(first: 100) { nodes { id } }`, 1) + ` }`
 	tight := newServer(func(o *graph.Options) { o.Complexity = 100 })
 	tight.post(t, wide, nil).fails(t, "TOO_COMPLEX", "", "exceeds the limit of 100")
@@ -141,6 +144,30 @@ func TestNobodyGetsTheSchemaOnly(t *testing.T) {
 		a.fails(t, "UNAUTHENTICATED", "", "nobody is signed in")
 		if a.status != 401 || a.Data != nil {
 			t.Errorf("%s: got %d %s", query, a.status, a.body)
+		}
+	}
+}
+
+// TestTheLogHasNoNamesOfCallers: a field that the schema does not have is named by the caller, and may be anything.
+func TestTheLogHasNoNamesOfCallers(t *testing.T) {
+	for variables, want := range map[string]string{
+		`{"in": {"zsim_rt_secret": 1}}`:                                            `"error":"(unknown)"`,
+		`{"in": {"grant": {"authorizationCode": {"zsim_rt_secret": 1}}}}`:          `"error":"grant.authorizationCode.(unknown)"`,
+		`{"in": {"grant": {"apiKey": {"apiKey": ["zsim_rt_secret"]}}}}`:            `"error":"grant.apiKey.apiKey"`,
+		`{"in": {"metadata": {"zsim_rt_secret": 1}, "grant": {"apiKey": {}}}}`:     `"error":"`,
+		`{"zsim_rt_secret": {"in": 1}}`:                                            `"error":"input"`,
+		`{"in": {"grant": {"apiKey": {"apiKey": "k", "username": ["x", "y"]}}}}`:   `"error":"grant.apiKey.username"`,
+		`{"in": {"kind": "zsim_rt_secret", "grant": {"apiKey": {"apiKey": "k"}}}}`: `"error":"kind"`,
+	} {
+		s := newServer(nil)
+		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(
+			`{"query": "mutation($in: CreateConnectionInput!) { createConnection(input: $in) { created } }", "variables": `+variables+`}`))
+		r.Header.Set("Content-Type", "application/json")
+		if a := s.do(t, r); len(a.Errors) == 0 {
+			t.Errorf("%s: got %s, want an error", variables, a.body)
+		}
+		if got := s.log.String(); strings.Contains(got, "secret") || !strings.Contains(got, want) {
+			t.Errorf("%s: the log has %s, want %s", variables, got, want)
 		}
 	}
 }
