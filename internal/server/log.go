@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,8 +16,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
-// maxLoggedPath bounds what one request can write into the log, in bytes.
-const maxLoggedPath = 200
+// maxLoggedPath bounds what one request can write into the log, maxLoggedName a part of its path, in bytes: ids are
+// shorter than that, and keys and tokens, which somebody may put there by mistake, are not.
+const (
+	maxLoggedPath = 200
+	maxLoggedName = 32
+)
 
 // logged writes a line for each request: no query, no header, no body, for each of them may carry a code or a key.
 // Probes come every few seconds and are worth a line only to those who look closely.
@@ -36,13 +41,9 @@ func logged(log *slog.Logger, next http.Handler) http.Handler {
 }
 
 func line(r *http.Request, status int, took time.Duration) []slog.Attr {
-	path := r.URL.Path
-	if len(path) > maxLoggedPath {
-		path = path[:maxLoggedPath]
-	}
 	request := tenant.RequestFrom(r.Context())
 	attrs := []slog.Attr{
-		slog.String("request", request.ID), slog.String("method", r.Method), slog.String("path", path),
+		slog.String("request", request.ID), slog.String("method", r.Method), slog.String("path", loggedPath(r.URL.Path)),
 		slog.Int("status", status), slog.Duration("duration", took), slog.String("remote", request.RemoteAddress),
 	}
 	v := callerOf(r.Context()).viewer
@@ -56,6 +57,18 @@ func line(r *http.Request, status int, took time.Duration) []slog.Attr {
 		return append(attrs, slog.Bool("operator", true))
 	}
 	return append(attrs, slog.String("key", id.Key.Format(v.KeyID)))
+}
+
+// loggedPath is a path without what does not belong into one.
+func loggedPath(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if len(part) > maxLoggedName {
+			parts[i] = "(long)"
+		}
+	}
+	path = strings.Join(parts, "/")
+	return path[:min(len(path), maxLoggedPath)]
 }
 
 // recovered turns a panic into an answer and a line in the log, without its value, which may hold anything. Where the

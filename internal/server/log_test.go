@@ -31,6 +31,10 @@ func TestAccessLog(t *testing.T) {
 	if line := lastLine(t, log); len(line) > 600 {
 		t.Errorf("one request wrote %d bytes", len(line))
 	}
+	send(t, "GET", url+"/graphql/"+goodKey+strings.Repeat("k", 40)+"/more")
+	if line := lastLine(t, log); strings.Contains(line, goodKey) || !strings.Contains(line, "path=/graphql/(long)/more") {
+		t.Errorf("got %q, want no key of a path", line)
+	}
 	send(t, "GET", url+"/healthz")
 	if line := lastLine(t, log); !strings.Contains(line, "level=DEBUG") {
 		t.Errorf("got %q, want probes at debug", line)
