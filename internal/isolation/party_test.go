@@ -51,6 +51,7 @@ func (w *world) party(t *testing.T, name string) *party {
 	p.set("tenant", made.CreateTenant.Tenant.ID)
 	p.id, _ = id.Tenant.Parse(made.CreateTenant.Tenant.ID)
 	p.marks = append(p.marks, made.CreateTenant.APIKey)
+	w.hoard.add(t, "API key", made.CreateTenant.APIKey)
 	var seen struct {
 		Viewer struct{ APIKey struct{ ID string } }
 	}
@@ -87,13 +88,14 @@ func (w *world) key(t *testing.T, p *party, name string, scopes ...string) (keyI
 		map[string]any{"name": p.word + " " + name, "scopes": scopes}, &made)
 	key := made.CreateAPIKey
 	p.marks = append(p.marks, key.APIKey.ID, key.APIKey.Prefix, key.Secret)
+	w.hoard.add(t, "API key", key.Secret)
 	return key.APIKey.ID, bearer(name, key.Secret, scopes...)
 }
 
 // furnish makes apps, a connection of each but one, and cursors of all lists.
 func (w *world) furnish(t *testing.T, p *party) {
 	t.Helper()
-	p.clientSecret = p.word + "-client-secret-" + rand.Text()
+	p.clientSecret = w.newSecret(t, "client secret")
 	clientID, redirect := p.word+"-client", "https://"+p.word+".example.com/callback"
 	err := w.Zoom.PutClient(zoomsim.Client{ID: clientID, Secret: p.clientSecret, RedirectURIs: []string{redirect}, Scopes: []string{"user:read:user", "user:read:zak"}})
 	if err != nil {
@@ -103,7 +105,7 @@ func (w *world) furnish(t *testing.T, p *party) {
 	p.values["redirect"] = redirect
 	p.set("app", w.app(t, p, map[string]any{
 		"provider": "zoom", "name": p.word + " app", "clientId": clientID, "clientSecret": p.clientSecret, "redirectUris": []string{redirect},
-		"webhookSecret": p.word + "-webhook-secret-" + rand.Text(), "returnTo": []string{redirect},
+		"webhookSecret": w.newSecret(t, "webhook secret"), "returnTo": []string{redirect},
 	}))
 	p.set("key app", w.app(t, p, map[string]any{"provider": "api_key", "name": p.word + " key app", "clientId": p.word + "-keys"}))
 	p.set("spare app", w.app(t, p, map[string]any{"provider": "api_key", "name": p.word + " spare app", "clientId": p.word + "-spare"}))
@@ -111,7 +113,7 @@ func (w *world) furnish(t *testing.T, p *party) {
 	p.set("metadata value", p.word+"Value")
 	p.set("subject", p.word+"-subject")
 	w.connect(t, p)
-	p.set("key connection", w.connectKey(t, p, p.word+"-stored-api-key-"+rand.Text()))
+	p.set("key connection", w.connectKey(t, p, w.newSecret(t, "stored API key")))
 	w.cursors(t, p)
 }
 
@@ -135,7 +137,20 @@ func (w *world) consent(t *testing.T, p *party, user string, extra url.Values) s
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.hoard.add(t, "authorization code", code)
 	return code
+}
+
+// newSecret makes a secret of the kind.
+func (w *world) newSecret(t *testing.T, kind string) string {
+	t.Helper()
+	special := "/+&%"
+	if kind == "client secret" { // the emulator, as far as Zoom is known, takes none of these
+		special = "-"
+	}
+	value := strings.ReplaceAll(kind, " ", "-") + "-" + rand.Text() + special + rand.Text()
+	w.hoard.add(t, kind, value)
+	return value
 }
 
 const createConnection = `mutation($in: CreateConnectionInput!) { createConnection(input: $in) { created connection { id externalUserId externalAccountId externalEmail externalDisplayName } } }`

@@ -55,7 +55,7 @@ func (w *world) storm(t *testing.T, a, b *party) {
 	t.Helper()
 	secrets := append(w.wire.tokens(), a.clientSecret)
 	for _, mark := range a.marks {
-		if strings.Contains(mark, "stored-api-key") {
+		if strings.HasPrefix(mark, "stored-API-key") {
 			secrets = append(secrets, mark)
 		}
 	}

@@ -34,6 +34,8 @@ type world struct {
 	wire      *wire
 	breaker   *breaker
 	logs      *logs
+	// hoard are the secrets that occurred.
+	hoard hoard
 	// answers are all bodies that came back, in order.
 	answers []exchange
 }
@@ -88,6 +90,8 @@ func (w *world) newOperator(t *testing.T) tenancy.OperatorKey {
 		t.Fatal(err)
 	}
 	w.operator = text.Reveal()
+	w.hoard.add(t, "operator key", w.operator)
+	w.hoard.add(t, "root key", string(w.rootKey))
 	key, err := tenancy.NewOperatorKey(text)
 	if err != nil {
 		t.Fatal(err)
