@@ -270,9 +270,9 @@ func unfinished() predicate.GrantAttempt {
 	return grantattempt.StateIn(grantattempt.StateSENT, grantattempt.StatePARKED)
 }
 
-// reject ends a consent that is not acceptable and renews nothing here. Its grant is revoked unless the same client and
-// user are connected elsewhere: those connections were ended by the consent itself and are told so, where the provider
-// works like that.
+// reject ends a consent that is not acceptable and renews nothing here. Its grant is revoked, unless that would end other
+// grants and the same client and user are connected elsewhere: those connections were ended by the consent itself and are
+// told so, where the provider works like that.
 func (f *finishing) reject(ctx context.Context) error {
 	elsewhere, err := f.db.Ent.Connection.Query().Where(connection.GrantKey(string(f.key)), connection.StateEQ(connection.StateCONNECTED)).
 		Exist(tenant.System(ctx, uuid.Nil))
@@ -281,7 +281,7 @@ func (f *finishing) reject(ctx context.Context) error {
 	}
 	ghost := &ent.Connection{ID: f.connection, Provider: f.app.Provider.Key, ClientID: f.app.ClientID, GrantKey: string(f.key), ConsentedAt: f.set.Owner.ConsentedAt}
 	var job *Revocation
-	if !elsewhere {
+	if !elsewhere || !f.app.Provider.RevocationEndsGrant {
 		if job, err = f.prepare(ctx, ghost, f.app, f.set); err != nil {
 			return err
 		}

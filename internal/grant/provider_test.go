@@ -242,7 +242,7 @@ func TestProviderDown(t *testing.T) {
 
 // TestProviderTooSlow: both calls run into the provider's cap, and the emulator processes them later all the same.
 func TestProviderTooSlow(t *testing.T) {
-	budgets := grant.Budgets{Provider: 50 * time.Millisecond, Commit: 100 * time.Millisecond}
+	budgets := grant.Budgets{Provider: 400 * time.Millisecond, Commit: 100 * time.Millisecond}
 	eachWith(t, servicetest.Options{Budgets: &budgets}, func(t *testing.T, k *kit) {
 		c := k.Connect(t, k.one, user)
 		hold := k.hold(zoomsim.BeforeProcessing)

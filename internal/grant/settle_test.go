@@ -88,7 +88,7 @@ func TestSettlementIsTriedUntilItWorks(t *testing.T) {
 // TestSettlementGivesUpWhereTheVaultHasIt: what is in the vault can be picked up by anybody, so nobody holds the lock for
 // ever; without it the settlement would wait for the database as long as the process lives.
 func TestSettlementGivesUpWhereTheVaultHasIt(t *testing.T) {
-	budgets := grant.Budgets{Provider: 200 * time.Millisecond, Commit: 50 * time.Millisecond, Lock: 400 * time.Millisecond}
+	budgets := grant.Budgets{Provider: 200 * time.Millisecond, Commit: 50 * time.Millisecond, Lock: 1500 * time.Millisecond}
 	eachWith(t, servicetest.Options{Budgets: &budgets}, func(t *testing.T, k *kit) {
 		c := k.Connect(t, k.one, user)
 		mend := k.breakWrites("connections")
