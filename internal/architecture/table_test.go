@@ -83,8 +83,9 @@ var packages = map[string]pkg{
 		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "checks the form of client secrets before they are sealed",
 	},
+	"internal/rewrap": {imports: []string{"internal/database", "internal/vault", "internal/id"}},
 	"internal/tenancy": {
-		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		imports: []string{"ent/...", "internal/database", "internal/rewrap", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "computes the hash of an API key",
 	},
 	"internal/refresh":   {imports: []string{"internal/connection", "internal/tenant"}},
