@@ -39,7 +39,7 @@ func (b *bench) target(ctx context.Context, t target) (_ table, err error) {
 		}
 		out.Rows = append(out.Rows, result)
 	}
-	out.MemoryMiB = s.process.memory() >> 20
+	out.MemoryMiB, out.Load = s.process.memory()>>20, loadAverage()
 	return out, nil
 }
 

@@ -34,15 +34,22 @@ type machine struct {
 func facts(ctx context.Context, o options) machine {
 	m := machine{
 		Date: time.Now().UTC().Format("2006-01-02 15:04 MST"), Commit: commit(ctx), Go: runtime.Version(),
-		System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Clients: o.clients, Duration: o.duration.String(),
-	}
-	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
-		m.Load, _, _ = strings.Cut(string(load), " ")
+		System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Load: loadAverage(), Clients: o.clients, Duration: o.duration.String(),
 	}
 	if o.database != "sqlite" {
 		m.Postgres = postgresVersion(ctx)
 	}
 	return m
+}
+
+// loadAverage is the machine's over the last minute; empty where the system does not tell.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	load, _, _ := strings.Cut(string(text), " ")
+	return load
 }
 
 // commit names the checkout, with a plus sign where it has changes.
@@ -77,6 +84,7 @@ type table struct {
 	Name        string   `json:"name"`
 	Connections int      `json:"connections"`
 	MemoryMiB   int64    `json:"memoryMiB,omitempty"`
+	Load        string   `json:"loadAverage,omitempty"`
 	Rows        []result `json:"rows"`
 }
 
@@ -125,6 +133,9 @@ func (t table) String() string {
 	fmt.Fprintf(&out, "\n%s; %d connections", t.Name, t.Connections)
 	if t.MemoryMiB > 0 {
 		fmt.Fprintf(&out, "; the service's memory peaked at %d MiB", t.MemoryMiB)
+	}
+	if t.Load != "" {
+		fmt.Fprintf(&out, "; load average afterwards %s", t.Load)
 	}
 	fmt.Fprintf(&out, "\n\n%-26s %10s %8s %8s %8s %6s\n", "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "ratio")
 	for _, r := range t.Rows {
