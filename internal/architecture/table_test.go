@@ -69,6 +69,10 @@ var packages = map[string]pkg{
 		reveals: "compares what comes out of a store with what went in; imported by tests only",
 		process: "a test is repeated by its seed",
 	},
+	"internal/vault/vaulttest/server": {
+		imports: []string{},
+		process: "builds and runs a Vault server for tests; imported by tests only",
+	},
 
 	// The domain.
 	"internal/grant": {
@@ -83,14 +87,16 @@ var packages = map[string]pkg{
 		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "checks the form of client secrets before they are sealed",
 	},
-	"internal/rewrap": {imports: []string{"internal/database", "internal/vault", "internal/id"}},
+	"internal/rewrap":   {imports: []string{"internal/database", "internal/vault", "internal/id"}},
+	"internal/deletion": {imports: []string{"ent/...", "internal/database", "internal/vault", "internal/audit", "internal/id", "internal/tenant", "internal/errs"}},
 	"internal/tenancy": {
-		imports: []string{"ent/...", "internal/database", "internal/rewrap", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		imports: []string{"ent/...", "internal/database", "internal/rewrap", "internal/deletion", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "computes the hash of an API key",
 	},
 	"internal/refresh":   {imports: []string{"internal/connection", "internal/tenant"}},
 	"internal/authorize": {imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/connection", "internal/id", "internal/tenant", "internal/errs", "internal/secret"}},
 	"internal/inbound":   {imports: []string{"ent/...", "internal/database", "internal/zoom", "internal/connection", "internal/id", "internal/tenant", "internal/errs"}},
+	"internal/verify":    {imports: []string{"ent/...", "internal/database", "internal/vault", "internal/grant", "internal/connection", "internal/id", "internal/tenant", "internal/errs"}},
 	"internal/event":     {imports: []string{"ent/...", "internal/database", "internal/id", "internal/tenant", "internal/errs"}},
 	"internal/audit":     {imports: []string{"ent/...", "internal/database", "internal/id", "internal/tenant", "internal/errs"}},
 
@@ -132,17 +138,19 @@ var surface = []string{
 // systemCallers are the functions that may act as the service itself, across tenants (tenant.System), each with its
 // reason. The key is "package: Function", "package: Type.Method", or "package: Type" for a loop whose every method does.
 var systemCallers = map[string]string{
-	"internal/app: everybody":                "counts the connections of all tenants that keep a shared app; only the number is seen",
-	"internal/connection: domain.Superseded": "a consent ends older grants of the same user in other tenants too, and each is told in its own tenant",
-	"internal/connection: domain.blameApp":   "flags an app that may be shared, and so no tenant's",
-	"internal/connection: domain.clearApp":   "takes the blame off an app that may be shared",
-	"internal/grant: finishing.reject":       "asks whether this client and user are connected elsewhere; only yes or no is seen",
-	"internal/grant: spend.exchangeInFlight": "asks whether any tenant is exchanging a code for this client id; only yes or no is seen",
-	"internal/grant: Keeper.newerGrant":      "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
-	"internal/grant: Keeper.sentElsewhere":   "asks whether any tenant has sent this very code; only yes or no is seen",
-	"internal/grant: Sweeper":                "finishes what was left, for every tenant; nobody calls it",
-	"internal/servicetest: Service":          "tests look at rows and locks that no caller sees",
-	"internal/servicetest: Tenant.System":    "tests act as the service itself would",
-	"internal/tenancy: Service.find":         "who is calling is the question",
-	"internal/tenancy: Service.used":         "notes the use of a key after the request that used it; sees the key's tenant only",
+	"internal/app: everybody":                    "counts the connections of all tenants that keep a shared app; only the number is seen",
+	"internal/connection: domain.Superseded":     "a consent ends older grants of the same user in other tenants too, and each is told in its own tenant",
+	"internal/connection: domain.settleConsents": "asks whether any tenant holds a newer consent of a rebuilt connection's user; only yes or no is seen",
+	"internal/connection: domain.blameApp":       "flags an app that may be shared, and so no tenant's",
+	"internal/connection: domain.clearApp":       "takes the blame off an app that may be shared",
+	"internal/deletion: Service":                 "ends a tenant, in which nobody may act any more",
+	"internal/grant: finishing.reject":           "asks whether this client and user are connected elsewhere; only yes or no is seen",
+	"internal/grant: spend.exchangeInFlight":     "asks whether any tenant is exchanging a code for this client id; only yes or no is seen",
+	"internal/grant: Keeper.newerGrant":          "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
+	"internal/grant: Keeper.sentElsewhere":       "asks whether any tenant has sent this very code; only yes or no is seen",
+	"internal/grant: Sweeper":                    "finishes what was left, for every tenant; nobody calls it",
+	"internal/servicetest: Service":              "tests look at rows and locks that no caller sees",
+	"internal/servicetest: Tenant.System":        "tests act as the service itself would",
+	"internal/tenancy: Service.find":             "who is calling is the question",
+	"internal/tenancy: Service.used":             "notes the use of a key after the request that used it; sees the key's tenant only",
 }

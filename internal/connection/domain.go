@@ -175,6 +175,10 @@ func (d domain) Authorized(ctx context.Context, tx *ent.Tx, a grant.Authorized) 
 	return d.Superseded(ctx, tx, a.Key, a.Connection, a.Set.Owner.ConsentedAt)
 }
 
+// superseded is the verdict on a connection whose user consented again elsewhere.
+var superseded = grant.Verdict{Disconnect: true, Class: grant.ClassReauthorize, Reason: grant.ReasonSuperseded,
+	Message: "The same user connected the same app again elsewhere, which ended this grant. The user must connect again here, or the other connection must be used."}
+
 // Superseded implements grant.Domain. The other connections may be other tenants': each gets its event in its own
 // tenant, which tells nothing of the newer consent's.
 func (d domain) Superseded(ctx context.Context, tx *ent.Tx, key grant.Key, except uuid.UUID, consentedAt time.Time) error {
@@ -185,9 +189,7 @@ func (d domain) Superseded(ctx context.Context, tx *ent.Tx, key grant.Key, excep
 		return fmt.Errorf("looking for superseded connections: %w", err)
 	}
 	for _, other := range others {
-		v := grant.Verdict{Disconnect: true, Class: grant.ClassReauthorize, Reason: grant.ReasonSuperseded,
-			Message: "The same user connected the same app again elsewhere, which ended this grant. The user must connect again here, or the other connection must be used."}
-		if err := d.Failed(tenant.System(ctx, other.TenantID), tx, other.ID, v); err != nil && !errors.Is(err, grant.ErrGone) {
+		if err := d.Failed(tenant.System(ctx, other.TenantID), tx, other.ID, superseded); err != nil && !errors.Is(err, grant.ErrGone) {
 			return err
 		}
 	}

@@ -199,6 +199,17 @@ func Judge(f FailedSpend) Verdict {
 	}
 }
 
+// VerdictOnLoss ends a connection whose record is gone (StepMissing) or does not open (StepUnreadable).
+func VerdictOnLoss(step SpendStep) Verdict {
+	v := Verdict{Disconnect: true, Class: ClassReauthorize, Reason: ReasonMissing,
+		Message: "The stored token is missing from the vault (was the database or the vault restored from a backup?). The user must connect again."}
+	if step == StepUnreadable {
+		v.Reason = ReasonUnreadable
+		v.Message = "The stored token does not open (was its record changed or moved?). The user must connect again."
+	}
+	return v
+}
+
 // judgeRefusal applies the rule of death.
 func judgeRefusal(f FailedSpend, v Verdict) Verdict {
 	v.Class, v.Reason = ClassReauthorize, string(f.Err.Reason)

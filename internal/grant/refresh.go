@@ -167,13 +167,7 @@ func (s *spend) nothingToSpend(ctx context.Context) (Refreshed, bool, error) {
 
 // lostRecord settles a row whose record is gone or does not open: nothing can be spent, the user must connect again.
 func (s *spend) lostRecord(ctx context.Context, step SpendStep) (Refreshed, bool, error) {
-	v := Verdict{Disconnect: true, Class: ClassReauthorize, Reason: ReasonMissing,
-		Message: "The stored token is missing from the vault (was the database or the vault restored from a backup?). The user must connect again."}
-	if step == StepUnreadable {
-		v.Reason = ReasonUnreadable
-		v.Message = "The stored token does not open (was its record changed or moved?). The user must connect again."
-	}
-	return s.settleFailure(ctx, v, 0)
+	return s.settleFailure(ctx, VerdictOnLoss(step), 0)
 }
 
 // callAndSettle spends the reserved token and makes the outcome durable.
