@@ -24,6 +24,7 @@ type commands struct {
 	Apikey      apikeyCmd      `cmd:"" help:"Make, list and revoke API keys."`
 	App         appCmd         `cmd:"" help:"Make, list and delete OAuth apps."`
 	Doctor      doctorCmd      `cmd:"" help:"Check the settings of serve and say how to mend what is wrong."`
+	Verify      verifyCmd      `cmd:"" help:"Compare what database and vault hold, and mend it after a restore."`
 	Rootkey     rootkeyCmd     `cmd:"" help:"Make the key that opens the embedded vault."`
 	Operatorkey operatorkeyCmd `cmd:"" help:"Make the key that creates tenants."`
 	Zoomsim     zoomsimCmd     `cmd:"" help:"Run the Zoom emulator by itself."`
