@@ -58,8 +58,14 @@ generated: toolchain ## Fail when generated code is not what "make generate" mak
 	@echo "generated code"
 	@scripts/check-generated
 
+.PHONY: vault
+vault: toolchain ## Build the Vault server that the tests run against, once per machine (some six minutes on two cores)
+	@echo "vault server of the tests"
+	@$(GO) test -timeout 30m -run '^TestBuild$$' ./internal/vault/vaulttest/server >/dev/null || \
+		$(GO) test -timeout 30m -run '^TestBuild$$' -v ./internal/vault/vaulttest/server
+
 .PHONY: suite
-suite: toolchain ## All tests with the race detector, on both databases
+suite: toolchain vault ## All tests with the race detector, on both databases
 	@echo "tests"
 	@$(GO) test -race -timeout 20m $(PKG) | sed -u '/\[no test files\]$$/d'
 
