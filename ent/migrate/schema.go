@@ -211,9 +211,9 @@ var (
 		},
 		Indexes: []*schema.Index{
 			{
-				Name:    "connectionmetadata_connection_id_key_digest",
+				Name:    "connectionmetadata_connection_id_tenant_id_key_digest",
 				Unique:  true,
-				Columns: []*schema.Column{ConnectionMetadataColumns[4], ConnectionMetadataColumns[2]},
+				Columns: []*schema.Column{ConnectionMetadataColumns[4], ConnectionMetadataColumns[1], ConnectionMetadataColumns[2]},
 			},
 			{
 				Name:    "connectionmetadata_tenant_id_pair_digest_connection_id",

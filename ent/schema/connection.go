@@ -106,7 +106,9 @@ func (ConnectionMetadata) Edges() []ent.Edge {
 // Indexes implements ent.Interface.
 func (ConnectionMetadata) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("connection_id", "key_digest").Unique(),
+		// The tenant is in it because every statement names the tenant: without it SQLite picks one of the other two
+		// and walks all rows of the tenant to delete those of one connection.
+		index.Fields("connection_id", "tenant_id", "key_digest").Unique(),
 		index.Fields("tenant_id", "pair_digest", "connection_id"),
 		index.Fields("tenant_id", "key_digest", "connection_id"),
 	}

@@ -18,12 +18,24 @@ func writeMetadata(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, m *m
 	if m == nil {
 		return nil
 	}
+	if err := clearMetadata(ctx, tx, connectionID); err != nil {
+		return err
+	}
+	return indexMetadata(ctx, tx, connectionID, *m)
+}
+
+func clearMetadata(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID) error {
 	if _, err := tx.ConnectionMetadata.Delete().Where(connectionmetadata.ConnectionID(connectionID)).Exec(ctx); err != nil {
 		return fmt.Errorf("clearing indexed metadata: %w", err)
 	}
-	rows := make([]*ent.ConnectionMetadataCreate, 0, len(*m))
-	for _, key := range slices.Sorted(maps.Keys(*m)) {
-		keyDigest, pairDigest := metadata.Digests(key, (*m)[key])
+	return nil
+}
+
+// indexMetadata writes the index rows of a connection that has none.
+func indexMetadata(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, m map[string]string) error {
+	rows := make([]*ent.ConnectionMetadataCreate, 0, len(m))
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		keyDigest, pairDigest := metadata.Digests(key, m[key])
 		rows = append(rows, tx.ConnectionMetadata.Create().SetConnectionID(connectionID).SetKeyDigest(keyDigest).SetPairDigest(pairDigest))
 	}
 	if err := tx.ConnectionMetadata.CreateBulk(rows...).Exec(ctx); err != nil {

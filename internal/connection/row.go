@@ -53,7 +53,7 @@ func (d domain) insert(ctx context.Context, tx *ent.Tx, a grant.Authorized, w wi
 	if err != nil {
 		return fmt.Errorf("inserting a connection: %w", err)
 	}
-	if err := writeMetadata(ctx, tx, c.ID, w.Metadata); err != nil {
+	if err := indexMetadata(ctx, tx, c.ID, c.Metadata); err != nil {
 		return err
 	}
 	if err := appendEvent(ctx, tx, c, event.Created, ""); err != nil {

@@ -34,6 +34,9 @@ func logged(log *slog.Logger, next http.Handler) http.Handler {
 			if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 				level = slog.LevelDebug
 			}
+			if !log.Enabled(r.Context(), level) {
+				return
+			}
 			log.LogAttrs(r.Context(), level, "request", line(r, out.status, time.Since(started))...)
 		}()
 		next.ServeHTTP(out, r)

@@ -63,13 +63,14 @@ func (s *Service) find(ctx context.Context, hash []byte) (*ent.APIKey, error) {
 	}
 }
 
-// ofActiveTenant asks for the tenant's state in the same statement.
+// ofActiveTenant asks for the tenant's state in the same statement. A scalar subquery and not EXISTS: SQLite prepares a
+// statement with that one anew at every call.
 func ofActiveTenant(s *sql.Selector) {
 	t := sql.Table(enttenant.Table)
-	s.Where(sql.Exists(sql.Select(t.C(enttenant.FieldID)).From(t).Where(sql.And(
-		sql.ColumnsEQ(t.C(enttenant.FieldID), s.C(apikey.FieldTenantID)),
-		sql.EQ(t.C(enttenant.FieldState), enttenant.StateACTIVE),
-	))))
+	state := sql.Select(t.C(enttenant.FieldState)).From(t).Where(sql.ColumnsEQ(t.C(enttenant.FieldID), s.C(apikey.FieldTenantID)))
+	s.Where(sql.P(func(b *sql.Builder) {
+		b.Wrap(func(b *sql.Builder) { b.Join(state) }).WriteString(" = ").Arg(string(enttenant.StateACTIVE))
+	}))
 }
 
 // ActIn returns the viewer of an operator who acts in a tenant, suspended ones included. Whoever is not an operator may

@@ -37,8 +37,8 @@ CREATE INDEX `connection_app_id` ON `connections` (`app_id`);
 CREATE INDEX `connection_next_refresh_at` ON `connections` (`next_refresh_at`) WHERE next_refresh_at IS NOT NULL;
 -- create "connection_metadata" table
 CREATE TABLE `connection_metadata` (`id` integer NOT NULL PRIMARY KEY AUTOINCREMENT, `tenant_id` uuid NOT NULL, `key_digest` blob NOT NULL, `pair_digest` blob NOT NULL, `connection_id` uuid NOT NULL, CONSTRAINT `connection_metadata_connections_connection` FOREIGN KEY (`connection_id`) REFERENCES `connections` (`id`) ON DELETE CASCADE);
--- create index "connectionmetadata_connection_id_key_digest" to table: "connection_metadata"
-CREATE UNIQUE INDEX `connectionmetadata_connection_id_key_digest` ON `connection_metadata` (`connection_id`, `key_digest`);
+-- create index "connectionmetadata_connection_id_tenant_id_key_digest" to table: "connection_metadata"
+CREATE UNIQUE INDEX `connectionmetadata_connection_id_tenant_id_key_digest` ON `connection_metadata` (`connection_id`, `tenant_id`, `key_digest`);
 -- create index "connectionmetadata_tenant_id_pair_digest_connection_id" to table: "connection_metadata"
 CREATE INDEX `connectionmetadata_tenant_id_pair_digest_connection_id` ON `connection_metadata` (`tenant_id`, `pair_digest`, `connection_id`);
 -- create index "connectionmetadata_tenant_id_key_digest_connection_id" to table: "connection_metadata"
