@@ -27,6 +27,7 @@ const (
 	TenantUpdate    = "tenant.update"
 	TenantDelete    = "tenant.delete"
 	TenantRotateKey = "tenant.rotate_key"
+	TenantErase     = "tenant.erase"
 
 	WebhookEndpointCreate       = "webhook_endpoint.create"
 	WebhookEndpointUpdate       = "webhook_endpoint.update"
