@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
 
 // TestTheWallBehindTheFilter takes the row filter away: rows of one tenant are filed under another in the database, as a
@@ -12,25 +13,49 @@ import (
 // and nothing is spent or revoked at the provider.
 func TestTheWallBehindTheFilter(t *testing.T) {
 	servicetest.EachDatabase(t, func(t *testing.T, url string) {
-		for _, moved := range [][]string{{"connections"}, {"connections", "oauth_apps"}, {"connections", "oauth_apps", "grant_attempts", "events"}} {
-			for _, warm := range []bool{false, true} {
-				t.Run(strings.Join(moved, " and ")+map[bool]string{true: ", in memory", false: ""}[warm], func(t *testing.T) {
-					w := newWorld(t, freshLike(t, url))
-					a, b := w.party(t, "amber"), w.party(t, "birch")
-					if warm {
-						got := w.post(t, a.all, askCredentials, args{"ids": []string{a.values["connection"], a.values["key connection"]}})
-						if strings.Count(got.body, `"Credential"`) != 2 {
-							t.Fatalf("warming: %s", got.body)
-						}
-					}
-					for _, table := range moved {
-						w.exec(t, "UPDATE "+table+" SET tenant_id = $1 WHERE tenant_id = $2", b.id.String(), a.id.String())
-					}
-					w.storm(t, a, b)
-				})
-			}
+		for _, test := range []struct {
+			name  string
+			moved []string
+			ahead func(t *testing.T, w *world, a *party)
+		}{
+			{"connections", []string{"connections"}, nil},
+			{"connections in memory", []string{"connections"}, warm},
+			{"connections and apps", []string{"connections", "oauth_apps"}, nil},
+			{"all in memory", []string{"connections", "oauth_apps", "grant_attempts", "events"}, warm},
+			{"connections in escrow", []string{"connections", "oauth_apps", "escrows"}, escrowed},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				w := newWorld(t, freshLike(t, url))
+				a, b := w.party(t, "amber"), w.party(t, "birch")
+				if test.ahead != nil {
+					test.ahead(t, w, a)
+				}
+				for _, table := range test.moved {
+					w.exec(t, "UPDATE "+table+" SET tenant_id = $1 WHERE tenant_id = $2", b.id.String(), a.id.String())
+				}
+				w.storm(t, a, b)
+			})
 		}
 	})
+}
+
+// warm has the tokens of a party's connections in memory.
+func warm(t *testing.T, w *world, a *party) {
+	t.Helper()
+	got := w.post(t, a.all, askCredentials, args{"ids": []string{a.values["connection"], a.values["key connection"]}})
+	if strings.Count(got.body, `"Credential"`) != 2 {
+		t.Fatalf("warming: %s", got.body)
+	}
+}
+
+// escrowed has the newest tokens of a party wait in the database for the vault to come back.
+func escrowed(t *testing.T, w *world, a *party) {
+	t.Helper()
+	w.Service.Vault.Before("WriteRecord", servicetest.Fail(vault.ErrUnavailable))
+	defer w.Service.Vault.Before("WriteRecord", nil)
+	if got := w.post(t, a.all, askRefresh, args{"id": a.values["connection"]}); got.code() != "" {
+		t.Fatalf("refreshing into escrow: %s", got.body)
+	}
 }
 
 // freshLike is another database of the same kind.
