@@ -205,6 +205,8 @@ func TestIDsOfMutations(t *testing.T) {
 			{`mutation($id: ID!) { updateOAuthApp(input: {id: $id}) { app { id } } }`, "id"},
 			{`mutation($id: ID!) { deleteOAuthApp(id: $id) { deletedId } }`, "id"},
 			{`mutation($id: ID!) { revokeAPIKey(id: $id) { apiKey { id } } }`, "id"},
+			{`mutation($id: ID!) { deleteTenant(id: $id) { deletedId } }`, "id"},
+			{`mutation($id: ID!) { rotateTenantKey(id: $id) { tenant { id } } }`, "id"},
 			{`mutation($id: ID!) { updateTenant(input: {id: $id}) { tenant { id } } }`, "id"},
 			{`query($id: ID!) { connections(filter: {app: $id}) { nodes { id } } }`, "filter.app"},
 			{`query($id: ID!) { credential(of: {lookup: {provider: "zoom", kind: USER, app: $id}}) { __typename } }`, "of.lookup.app"},

@@ -70,6 +70,8 @@ func (a *apps) WebhookURL(row *ent.OAuthApp) string {
 type tenants struct {
 	createTenant func(string, map[string]string) (*ent.Tenant, secret.Text, error)
 	updateTenant func(uuid.UUID, *string, *map[string]string) (*ent.Tenant, error)
+	deleteTenant func(uuid.UUID, bool) error
+	rotateKey    func(uuid.UUID) (*ent.Tenant, error)
 	createKey    func(tenancy.CreateKeyInput) (*ent.APIKey, secret.Text, error)
 	revokeKey    func(uuid.UUID) (*ent.APIKey, error)
 }
@@ -79,6 +81,12 @@ func (s *tenants) CreateTenant(_ context.Context, name string, m map[string]stri
 }
 func (s *tenants) UpdateTenant(_ context.Context, u uuid.UUID, name *string, m *map[string]string) (*ent.Tenant, error) {
 	return s.updateTenant(u, name, m)
+}
+func (s *tenants) DeleteTenant(_ context.Context, u uuid.UUID, immediately bool) error {
+	return s.deleteTenant(u, immediately)
+}
+func (s *tenants) RotateKey(_ context.Context, u uuid.UUID) (*ent.Tenant, error) {
+	return s.rotateKey(u)
 }
 func (s *tenants) CreateKey(_ context.Context, in tenancy.CreateKeyInput) (*ent.APIKey, secret.Text, error) {
 	return s.createKey(in)

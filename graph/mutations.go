@@ -137,3 +137,26 @@ func (r *mutationResolver) UpdateTenant(ctx context.Context, input model.UpdateT
 	}
 	return &model.UpdateTenantPayload{Tenant: model.TenantOf(t)}, nil
 }
+
+func (r *mutationResolver) DeleteTenant(ctx context.Context, id string, immediately *bool) (*model.DeleteTenantPayload, error) {
+	u, err := parse(tkid.Tenant, "id", id)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.tenancy.DeleteTenant(ctx, u, immediately != nil && *immediately); err != nil {
+		return nil, err
+	}
+	return &model.DeleteTenantPayload{DeletedID: id}, nil
+}
+
+func (r *mutationResolver) RotateTenantKey(ctx context.Context, id string) (*model.RotateTenantKeyPayload, error) {
+	u, err := parse(tkid.Tenant, "id", id)
+	if err != nil {
+		return nil, err
+	}
+	t, err := r.tenancy.RotateKey(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RotateTenantKeyPayload{Tenant: model.TenantOf(t)}, nil
+}

@@ -34,6 +34,8 @@ type Apps interface {
 type Tenancy interface {
 	CreateTenant(ctx context.Context, name string, metadata map[string]string) (*ent.Tenant, secret.Text, error)
 	UpdateTenant(ctx context.Context, id uuid.UUID, name *string, metadata *map[string]string) (*ent.Tenant, error)
+	DeleteTenant(ctx context.Context, id uuid.UUID, immediately bool) error
+	RotateKey(ctx context.Context, id uuid.UUID) (*ent.Tenant, error)
 	CreateKey(ctx context.Context, in tenancy.CreateKeyInput) (*ent.APIKey, secret.Text, error)
 	RevokeKey(ctx context.Context, id uuid.UUID) (*ent.APIKey, error)
 }

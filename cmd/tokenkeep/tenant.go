@@ -9,13 +9,18 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	enttenant "github.com/tokenkeep/tokenkeep/ent/tenant"
+	"github.com/tokenkeep/tokenkeep/internal/deletion"
 	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/rewrap"
 )
 
 // tenantCmd is "tokenkeep tenant".
 type tenantCmd struct {
 	Create tenantCreateCmd `cmd:"" help:"Make a tenant, and print its first API key, which holds every scope and is shown nowhere else."`
 	List   tenantListCmd   `cmd:"" help:"List all tenants, the oldest first."`
+
+	RotateKey tenantRotateKeyCmd `cmd:"" help:"Give a tenant's key a new version and re-wrap what is sealed, in the background."`
+	Delete    tenantDeleteCmd    `cmd:"" help:"Suspend a tenant at once, revoke its grants, and destroy its key and its rows."`
 }
 
 type tenantCreateCmd struct {
@@ -63,7 +68,7 @@ func (c *tenantListCmd) Run(t *terminal, sig signals) error {
 				return fmt.Errorf("listing tenants: %w", err)
 			}
 			for _, one := range found {
-				if err := c.line(t, one); err != nil {
+				if err := c.line(ctx, t, s, one); err != nil {
 					return err
 				}
 				after = one.ID
@@ -75,14 +80,23 @@ func (c *tenantListCmd) Run(t *terminal, sig signals) error {
 	})
 }
 
-func (c *tenantListCmd) line(t *terminal, one *ent.Tenant) error {
-	if c.JSON {
-		return printJSON(t.out, map[string]any{
-			"tenant": id.Tenant.Format(one.ID), "name": one.Name, "state": one.State, "metadata": one.Metadata, "createdAt": one.CreatedAt,
-		})
+func (c *tenantListCmd) line(ctx context.Context, t *terminal, s *service, one *ent.Tenant) error {
+	if !c.JSON {
+		_, err := fmt.Fprintf(t.out, "%s  %s  %-9s  key %-3d  %s\n", id.Tenant.Format(one.ID), stamp(one.CreatedAt), one.State, one.KeyVersion, one.Name)
+		return err
 	}
-	_, err := fmt.Fprintf(t.out, "%s  %s  %-9s  %s\n", id.Tenant.Format(one.ID), stamp(one.CreatedAt), one.State, one.Name)
-	return err
+	rotation, err := rewrap.Of(ctx, s.db, one.ID)
+	if err != nil {
+		return err
+	}
+	ending, err := deletion.Of(ctx, s.db, one.ID)
+	if err != nil {
+		return err
+	}
+	return printJSON(t.out, map[string]any{
+		"tenant": id.Tenant.Format(one.ID), "name": one.Name, "state": one.State, "metadata": one.Metadata, "createdAt": one.CreatedAt,
+		"keyVersion": one.KeyVersion, "rotation": rotation, "deletion": ending,
+	})
 }
 
 // stamp is a time as listings show it.

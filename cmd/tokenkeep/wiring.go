@@ -12,9 +12,11 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/app"
 	"github.com/tokenkeep/tokenkeep/internal/connection"
 	"github.com/tokenkeep/tokenkeep/internal/database"
+	"github.com/tokenkeep/tokenkeep/internal/deletion"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
+	"github.com/tokenkeep/tokenkeep/internal/rewrap"
 	"github.com/tokenkeep/tokenkeep/internal/server"
 	"github.com/tokenkeep/tokenkeep/internal/server/playground"
 	"github.com/tokenkeep/tokenkeep/internal/tenancy"
@@ -55,6 +57,8 @@ type service struct {
 	apps        *app.Service
 	connections *connection.Service
 	sweeper     *grant.Sweeper
+	rewrapper   *rewrap.Service
+	deleter     *deletion.Service
 }
 
 // wire makes a service of its parts. Nothing runs yet.
@@ -70,7 +74,9 @@ func wire(p parts) (*service, error) {
 	}
 	return &service{
 		parts: p, tenancy: tenants, apps: apps, connections: connections,
-		sweeper: grant.NewSweeper(connections.Keeper(), 0),
+		sweeper:   grant.NewSweeper(connections.Keeper(), 0),
+		rewrapper: rewrap.New(rewrap.Options{DB: p.db, Vault: p.vault, Logger: p.log}),
+		deleter:   deletion.New(deletion.Options{DB: p.db, Vault: p.vault, Connections: connections, Logger: p.log}),
 	}, nil
 }
 
@@ -116,6 +122,8 @@ func (s *service) run(sig signals, h *server.Server, l net.Listener) error {
 	force, cancel := sig.within(grace)
 	defer cancel()
 	s.sweeper.Start(context.Background())
+	s.rewrapper.Start(context.Background())
+	s.deleter.Start(context.Background())
 	err := h.Serve(sig.stop, force, l)
 	return errors.Join(err, s.drain(force))
 }
@@ -128,6 +136,8 @@ func (s *service) drain(force context.Context) error {
 		defer cancel()
 		err = s.connections.Drain(short)
 	}
+	s.deleter.Stop()
+	s.rewrapper.Stop()
 	s.sweeper.Stop()
 	s.tenancy.Close()
 	if err != nil {

@@ -162,6 +162,10 @@ type ComplexityRoot struct {
 		DeletedID func(childComplexity int) int
 	}
 
+	DeleteTenantPayload struct {
+		DeletedID func(childComplexity int) int
+	}
+
 	Mutation struct {
 		CreateAPIKey      func(childComplexity int, input model.CreateAPIKeyInput) int
 		CreateConnection  func(childComplexity int, input model.CreateConnectionInput) int
@@ -169,8 +173,10 @@ type ComplexityRoot struct {
 		CreateTenant      func(childComplexity int, input model.CreateTenantInput) int
 		DeleteConnection  func(childComplexity int, id string) int
 		DeleteOAuthApp    func(childComplexity int, id string) int
+		DeleteTenant      func(childComplexity int, id string, immediately *bool) int
 		RefreshConnection func(childComplexity int, id string) int
 		RevokeAPIKey      func(childComplexity int, id string) int
+		RotateTenantKey   func(childComplexity int, id string) int
 		UpdateConnection  func(childComplexity int, input model.UpdateConnectionInput) int
 		UpdateOAuthApp    func(childComplexity int, input model.UpdateOAuthAppInput) int
 		UpdateTenant      func(childComplexity int, input model.UpdateTenantInput) int
@@ -264,6 +270,10 @@ type ComplexityRoot struct {
 		APIKey func(childComplexity int) int
 	}
 
+	RotateTenantKeyPayload struct {
+		Tenant func(childComplexity int) int
+	}
+
 	Tenant struct {
 		CreatedAt  func(childComplexity int) int
 		ID         func(childComplexity int) int
@@ -328,6 +338,8 @@ type MutationResolver interface {
 	RevokeAPIKey(ctx context.Context, id string) (*model.RevokeAPIKeyPayload, error)
 	CreateTenant(ctx context.Context, input model.CreateTenantInput) (*model.CreateTenantPayload, error)
 	UpdateTenant(ctx context.Context, input model.UpdateTenantInput) (*model.UpdateTenantPayload, error)
+	DeleteTenant(ctx context.Context, id string, immediately *bool) (*model.DeleteTenantPayload, error)
+	RotateTenantKey(ctx context.Context, id string) (*model.RotateTenantKeyPayload, error)
 }
 type OAuthAppResolver interface {
 	Tenant(ctx context.Context, obj *model.OAuthApp) (*model.Tenant, error)
@@ -840,6 +852,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DeleteOAuthAppPayload.DeletedID(childComplexity), true
 
+	case "DeleteTenantPayload.deletedId":
+		if e.ComplexityRoot.DeleteTenantPayload.DeletedID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteTenantPayload.DeletedID(childComplexity), true
+
 	case "Mutation.createAPIKey":
 		if e.ComplexityRoot.Mutation.CreateAPIKey == nil {
 			break
@@ -906,6 +925,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteOAuthApp(childComplexity, args["id"].(string)), true
+	case "Mutation.deleteTenant":
+		if e.ComplexityRoot.Mutation.DeleteTenant == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteTenant_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteTenant(childComplexity, args["id"].(string), args["immediately"].(*bool)), true
 	case "Mutation.refreshConnection":
 		if e.ComplexityRoot.Mutation.RefreshConnection == nil {
 			break
@@ -928,6 +958,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeAPIKey(childComplexity, args["id"].(string)), true
+	case "Mutation.rotateTenantKey":
+		if e.ComplexityRoot.Mutation.RotateTenantKey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_rotateTenantKey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RotateTenantKey(childComplexity, args["id"].(string)), true
 	case "Mutation.updateConnection":
 		if e.ComplexityRoot.Mutation.UpdateConnection == nil {
 			break
@@ -1358,6 +1399,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeAPIKeyPayload.APIKey(childComplexity), true
+
+	case "RotateTenantKeyPayload.tenant":
+		if e.ComplexityRoot.RotateTenantKeyPayload.Tenant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RotateTenantKeyPayload.Tenant(childComplexity), true
 
 	case "Tenant.createdAt":
 		if e.ComplexityRoot.Tenant.CreatedAt == nil {
@@ -2006,6 +2054,10 @@ type Mutation {
   createTenant(input: CreateTenantInput!): CreateTenantPayload!
   "Operator only."
   updateTenant(input: UpdateTenantInput!): UpdateTenantPayload!
+  "Operator only. Suspends at once, revokes at the providers for a bounded time (not at all with immediately), then destroys the tenant's key: from then on nothing of it can be opened again."
+  deleteTenant(id: ID!, immediately: Boolean): DeleteTenantPayload!
+  "Operator only. New key version; sealed records are re-wrapped in the background."
+  rotateTenantKey(id: ID!): RotateTenantKeyPayload!
 }
 `, BuiltIn: false},
 	{Name: "../tenants.graphqls", Input: `"A company that keeps connections here."
@@ -2050,6 +2102,14 @@ input UpdateTenantInput {
 }
 
 type UpdateTenantPayload {
+  tenant: Tenant!
+}
+
+type DeleteTenantPayload {
+  deletedId: ID!
+}
+
+type RotateTenantKeyPayload {
   tenant: Tenant!
 }
 
@@ -2324,6 +2384,14 @@ func (ec *executionContext) childFields_DeleteOAuthAppPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type DeleteOAuthAppPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_DeleteTenantPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedId":
+		return ec.fieldContext_DeleteTenantPayload_deletedId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteTenantPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_OAuthApp(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -2448,6 +2516,14 @@ func (ec *executionContext) childFields_RevokeAPIKeyPayload(ctx context.Context,
 		return ec.fieldContext_RevokeAPIKeyPayload_apiKey(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RevokeAPIKeyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RotateTenantKeyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "tenant":
+		return ec.fieldContext_RotateTenantKeyPayload_tenant(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RotateTenantKeyPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Tenant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2730,6 +2806,28 @@ func (ec *executionContext) field_Mutation_deleteOAuthApp_args(ctx context.Conte
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_deleteTenant_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "immediately",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["immediately"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_refreshConnection_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -2745,6 +2843,20 @@ func (ec *executionContext) field_Mutation_refreshConnection_args(ctx context.Co
 }
 
 func (ec *executionContext) field_Mutation_revokeAPIKey_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_rotateTenantKey_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
@@ -5066,6 +5178,29 @@ func (ec *executionContext) fieldContext_DeleteOAuthAppPayload_deletedId(_ conte
 	return graphql.NewScalarFieldContext("DeleteOAuthAppPayload", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
+func (ec *executionContext) _DeleteTenantPayload_deletedId(ctx context.Context, field graphql.CollectedField, obj *model.DeleteTenantPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeleteTenantPayload_deletedId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeletedID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeleteTenantPayload_deletedId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DeleteTenantPayload", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _Mutation_createConnection(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5544,6 +5679,94 @@ func (ec *executionContext) fieldContext_Mutation_updateTenant(ctx context.Conte
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_updateTenant_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_deleteTenant(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_deleteTenant(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DeleteTenant(ctx, fc.Args["id"].(string), fc.Args["immediately"].(*bool))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.DeleteTenantPayload) graphql.Marshaler {
+			return ec.marshalNDeleteTenantPayload2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐDeleteTenantPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_deleteTenant(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DeleteTenantPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_deleteTenant_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_rotateTenantKey(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_rotateTenantKey(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RotateTenantKey(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RotateTenantKeyPayload) graphql.Marshaler {
+			return ec.marshalNRotateTenantKeyPayload2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐRotateTenantKeyPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_rotateTenantKey(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RotateTenantKeyPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_rotateTenantKey_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -7243,6 +7466,38 @@ func (ec *executionContext) fieldContext_RevokeAPIKeyPayload_apiKey(_ context.Co
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_APIKey(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RotateTenantKeyPayload_tenant(ctx context.Context, field graphql.CollectedField, obj *model.RotateTenantKeyPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RotateTenantKeyPayload_tenant(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Tenant, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Tenant) graphql.Marshaler {
+			return ec.marshalNTenant2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐTenant(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RotateTenantKeyPayload_tenant(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RotateTenantKeyPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Tenant(ctx, field)
 		},
 	}
 	return fc, nil
@@ -10819,6 +11074,44 @@ func (ec *executionContext) _DeleteOAuthAppPayload(ctx context.Context, sel ast.
 	return out
 }
 
+var deleteTenantPayloadImplementors = []string{"DeleteTenantPayload"}
+
+func (ec *executionContext) _DeleteTenantPayload(ctx context.Context, sel ast.SelectionSet, obj *model.DeleteTenantPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, deleteTenantPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DeleteTenantPayload")
+		case "deletedId":
+			out.Values[i] = ec._DeleteTenantPayload_deletedId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var mutationImplementors = []string{"Mutation"}
 
 func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -10912,6 +11205,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "updateTenant":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_updateTenant(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "deleteTenant":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_deleteTenant(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rotateTenantKey":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_rotateTenantKey(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -12016,6 +12323,44 @@ func (ec *executionContext) _RevokeAPIKeyPayload(ctx context.Context, sel ast.Se
 	return out
 }
 
+var rotateTenantKeyPayloadImplementors = []string{"RotateTenantKeyPayload"}
+
+func (ec *executionContext) _RotateTenantKeyPayload(ctx context.Context, sel ast.SelectionSet, obj *model.RotateTenantKeyPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, rotateTenantKeyPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RotateTenantKeyPayload")
+		case "tenant":
+			out.Values[i] = ec._RotateTenantKeyPayload_tenant(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var tenantImplementors = []string{"Tenant", "Node"}
 
 func (ec *executionContext) _Tenant(ctx context.Context, sel ast.SelectionSet, obj *model.Tenant) graphql.Marshaler {
@@ -13090,6 +13435,16 @@ func (ec *executionContext) marshalNDeleteOAuthAppPayload2ᚖgithubᚗcomᚋtoke
 	return ec._DeleteOAuthAppPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNDeleteTenantPayload2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐDeleteTenantPayload(ctx context.Context, sel ast.SelectionSet, v *model.DeleteTenantPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._DeleteTenantPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNFailureClass2githubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐFailureClass(ctx context.Context, v any) (model.FailureClass, error) {
 	var res model.FailureClass
 	err := res.UnmarshalGQL(v)
@@ -13404,6 +13759,16 @@ func (ec *executionContext) marshalNRevokeAPIKeyPayload2ᚖgithubᚗcomᚋtokenk
 		return graphql.Null
 	}
 	return ec._RevokeAPIKeyPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNRotateTenantKeyPayload2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐRotateTenantKeyPayload(ctx context.Context, sel ast.SelectionSet, v *model.RotateTenantKeyPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._RotateTenantKeyPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNScope2githubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐScope(ctx context.Context, v any) (model.Scope, error) {

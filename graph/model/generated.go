@@ -144,6 +144,10 @@ type DeleteOAuthAppPayload struct {
 	DeletedID string `json:"deletedId"`
 }
 
+type DeleteTenantPayload struct {
+	DeletedID string `json:"deletedId"`
+}
+
 type GrantInput struct {
 	AuthorizationCode *AuthorizationCodeGrant `json:"authorizationCode,omitempty"`
 	APIKey            *APIKeyGrant            `json:"apiKey,omitempty"`
@@ -200,6 +204,10 @@ type RefreshConnectionPayload struct {
 
 type RevokeAPIKeyPayload struct {
 	APIKey *APIKey `json:"apiKey"`
+}
+
+type RotateTenantKeyPayload struct {
+	Tenant *Tenant `json:"tenant"`
 }
 
 type TenantEdge struct {

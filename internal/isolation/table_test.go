@@ -87,6 +87,8 @@ var rules = map[string]rule{
 	"updateTenant": {scope: operatorOnly, own: func(p *party) args { return args{"input": args{"id": p.values["tenant"], "name": p.word + " Ltd"}} }, tries: map[string]try{
 		"input.id": {"tenant", input("id"), forbidden},
 	}, plain: map[string]string{"input.name": newText, "input.metadata": newText}},
+	"rotateTenantKey": {scope: operatorOnly, own: own("id", "tenant"), tries: map[string]try{"id": {"tenant", argument("id"), forbidden}}},
+	"deleteTenant":    {scope: operatorOnly, own: own("id", "spare tenant"), tries: map[string]try{"id": {"tenant", argument("id"), forbidden}}},
 }
 
 func listOf(name string) func(*party, string) args {
