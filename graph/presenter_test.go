@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -169,5 +170,31 @@ func TestTheLogHasNoNamesOfCallers(t *testing.T) {
 		if got := s.log.String(); strings.Contains(got, "secret") || !strings.Contains(got, want) {
 			t.Errorf("%s: the log has %s, want %s", variables, got, want)
 		}
+	}
+}
+
+// TestFragmentsThatMultiply has few fragments spread one another twice: written out they come to more fields than there
+// is memory for. They are refused before anything walks them, of anybody, also where a variable of them is wrong.
+func TestFragmentsThatMultiply(t *testing.T) {
+	s := newServer(nil)
+	var bomb strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&bomb, "fragment f%d on Query { ...f%d ...f%d } ", i, i+1, i+1)
+	}
+	for name, test := range map[string]struct {
+		query, code, field string
+		variables          map[string]any
+	}{
+		"at the root":      {"{ ...f0 } " + bomb.String() + "fragment f200 on Query { __typename }", "TOO_COMPLEX", "", nil},
+		"with a variable":  {"query($n: Int) { ...f0 } " + bomb.String() + "fragment f200 on Query { apps(first: $n) { nodes { id } } }", "BAD_USER_INPUT", "first", map[string]any{"n": "x"}},
+		"of the schema":    {"{ a: __schema { description } b: __schema { description } c: __schema { description } d: __schema { description } e: __schema { description } }", "TOO_COMPLEX", "", nil},
+		"schema, as usual": {"{ __schema { queryType { name } } }", "", "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := s.post(t, test.query, test.variables)
+			if test.code != "" {
+				a.fails(t, test.code, test.field, "")
+			}
+		})
 	}
 }

@@ -4,6 +4,11 @@ import "github.com/vektah/gqlparser/v2/ast"
 
 // argumentOf finds the argument, or the part of one, that a variable is for; nil where it is for none.
 func argumentOf(set ast.SelectionSet, variable string) ast.Path {
+	return argumentIn(set, variable, map[*ast.FragmentDefinition]bool{})
+}
+
+// argumentIn looks into each fragment once: spread again, it has the same arguments.
+func argumentIn(set ast.SelectionSet, variable string, seen map[*ast.FragmentDefinition]bool) ast.Path {
 	for _, selection := range set {
 		switch s := selection.(type) {
 		case *ast.Field:
@@ -12,15 +17,19 @@ func argumentOf(set ast.SelectionSet, variable string) ast.Path {
 					return path
 				}
 			}
-			if path := argumentOf(s.SelectionSet, variable); path != nil {
+			if path := argumentIn(s.SelectionSet, variable, seen); path != nil {
 				return path
 			}
 		case *ast.InlineFragment:
-			if path := argumentOf(s.SelectionSet, variable); path != nil {
+			if path := argumentIn(s.SelectionSet, variable, seen); path != nil {
 				return path
 			}
 		case *ast.FragmentSpread:
-			if path := argumentOf(s.Definition.SelectionSet, variable); path != nil {
+			if seen[s.Definition] {
+				continue
+			}
+			seen[s.Definition] = true
+			if path := argumentIn(s.Definition.SelectionSet, variable, seen); path != nil {
 				return path
 			}
 		}

@@ -51,9 +51,15 @@ func (s *Server) controlList() []controlRoute {
 	}
 }
 
-// serveControl answers with the JSON of what run returns, or with {"error"} and 404 or 400.
+// serveControl answers with the JSON of what run returns, or with {"error"} and 404 or 400. What a page of another
+// origin sends is refused with 403: a web site that somebody has open must not end grants of his emulator.
 func serveControl(run func(*http.Request) (any, error)) http.HandlerFunc {
+	origins := http.NewCrossOriginProtection()
 	return func(w http.ResponseWriter, r *http.Request) {
+		if err := origins.Check(r); err != nil {
+			controlError(http.StatusForbidden, err).writeTo(w, false)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxControlBody)
 		result, err := run(r)
 		switch {
