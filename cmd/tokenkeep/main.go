@@ -20,12 +20,13 @@ type commands struct {
 	Dev         devCmd         `cmd:"" help:"Start everything on this machine, to try it: SQLite, embedded vault, Zoom emulator, a demo tenant."`
 	Serve       serveCmd       `cmd:"" help:"Serve tenants, over a database and a vault of your choice."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the database's tables up to date."`
-	Tenant      tenantCmd      `cmd:"" help:"Make and list tenants."`
+	Tenant      tenantCmd      `cmd:"" help:"Make, list and delete tenants, and rotate their keys."`
 	Apikey      apikeyCmd      `cmd:"" help:"Make, list and revoke API keys."`
 	App         appCmd         `cmd:"" help:"Make, list and delete OAuth apps."`
 	Doctor      doctorCmd      `cmd:"" help:"Check the settings of serve and say how to mend what is wrong."`
 	Verify      verifyCmd      `cmd:"" help:"Compare what database and vault hold, and mend it after a restore."`
 	Rootkey     rootkeyCmd     `cmd:"" help:"Make the key that opens the embedded vault."`
+	Rekey       rekeyCmd       `cmd:"" help:"Put the embedded vault under another root key."`
 	Operatorkey operatorkeyCmd `cmd:"" help:"Make the key that creates tenants."`
 	Zoomsim     zoomsimCmd     `cmd:"" help:"Run the Zoom emulator by itself."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -113,7 +113,13 @@ func (v *Vault) start(ctx context.Context, accept bool) error {
 	if err != nil {
 		return err
 	}
-	return v.mark.create()
+	if err := v.mark.create(); err != nil {
+		return err
+	}
+	if err := v.mark.lock(false); err != nil {
+		return err
+	}
+	return v.checkRoot(ctx)
 }
 
 // MAC implements vault.Vault; the pepper rests in the file under the root key.
