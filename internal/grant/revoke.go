@@ -168,6 +168,14 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 		return err
 	}
 	defer held.close(ctx)
+	// Since the list was read the copy may have been re-wrapped, and the job done or deleted with its tenant.
+	job, err = k.db.Ent.RevocationJob.Get(ctx, job.ID)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil || job.State != revocationjob.StatePENDING {
+		return err
+	}
 	if p.RevocationEndsGrant {
 		newer, pending, err := k.newerGrant(ctx, job, p)
 		switch {

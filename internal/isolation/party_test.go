@@ -62,7 +62,9 @@ func (w *world) party(t *testing.T, name string) *party {
 	p.all = key
 	spare, _ := w.key(t, p, name+"'s key to spare", read)
 	p.set("spare key", spare)
-	var daughter struct{ CreateTenant struct{ Tenant struct{ ID string } } }
+	var daughter struct {
+		CreateTenant struct{ Tenant struct{ ID string } }
+	}
 	w.must(t, w.operatorIdentity(), `mutation($name: String!) { createTenant(input: {name: $name}) { tenant { id } } }`, map[string]any{"name": p.word + " to delete"}, &daughter)
 	p.values["spare tenant"] = daughter.CreateTenant.Tenant.ID
 	w.furnish(t, p)
