@@ -63,23 +63,29 @@ func (d domain) insert(ctx context.Context, tx *ent.Tx, a grant.Authorized, w wi
 }
 
 // renew brings an existing connection to a new consent. What the caller left out stays; where the consent was not
-// acceptable only the grant is renewed.
+// acceptable only the grant is renewed. Where the row has the set already, because a reader found it before a crashed
+// attempt was resumed, what is known of it since stands: its state and its failure.
 func (d domain) renew(ctx context.Context, tx *ent.Tx, a grant.Authorized, w wishes) error {
 	before, err := d.locked(ctx, tx, a.Connection)
 	if err != nil {
 		return err
 	}
 	o := a.Set.Owner
-	u := withSet(before.Update(), a.Landed).SetState(connection.StateCONNECTED).SetConsentedAt(o.ConsentedAt).SetGrantKey(string(a.Key)).
+	u, kind := before.Update(), event.Updated
+	if a.Generation > before.Generation {
+		kind = renewalEvent(before)
+		withSet(u, a.Landed).SetState(connection.StateCONNECTED)
+		clearFailure(u)
+	}
+	u.SetConsentedAt(o.ConsentedAt).SetGrantKey(string(a.Key)).
 		SetNillableExternalAccountID(text(o.AccountID)).SetNillableExternalEmail(text(o.Email)).SetNillableExternalDisplayName(text(o.DisplayName)).
 		SetUpdatedAt(d.now())
-	clearFailure(u)
 	if !a.Rejected {
 		if err := applyWishes(ctx, tx, u, before.ID, w); err != nil {
 			return err
 		}
 	}
-	after, err := d.save(ctx, tx, u, before, renewalEvent(before))
+	after, err := d.save(ctx, tx, u, before, kind)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -124,12 +125,7 @@ func (s *Service) Delete(ctx context.Context, connectionID uuid.UUID) error {
 	if err != nil {
 		return fmt.Errorf("reading a connection: %w", err)
 	}
-	job, err := s.revocationOf(ctx, row)
-	if err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx)
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error { return s.deleteIn(ctx, tx, connectionID, job) })
+	ctx, err = s.deleteRow(ctx, row)
 	if errors.Is(err, grant.ErrGone) {
 		return errNotFound
 	}
@@ -142,6 +138,39 @@ func (s *Service) Delete(ctx context.Context, connectionID uuid.UUID) error {
 	}
 	s.keeper.Wake()
 	return nil
+}
+
+// deletionTries is how often a deletion is prepared again because a refresh came in between; each takes a whole refresh.
+const deletionTries = 5
+
+// errStaleCopy says that a refresh settled between the copy for the revocation and the deletion: the copy's refresh token
+// is spent, and a revocation with it would take the grant for an ended one.
+var errStaleCopy = errors.New("the connection was refreshed meanwhile")
+
+// deleteRow prepares the revocation and deletes the row, again where it was refreshed in between. The context returned
+// is one that the caller does not end any more.
+func (s *Service) deleteRow(ctx context.Context, row *ent.Connection) (context.Context, error) {
+	for try := 1; ; try++ {
+		job, err := s.revocationOf(ctx, row)
+		if err != nil {
+			return ctx, err
+		}
+		detached := context.WithoutCancel(ctx)
+		copied := row.Generation
+		if job != nil {
+			copied = job.Generation()
+		}
+		err = s.db.Tx(detached, func(ctx context.Context, tx *ent.Tx) error { return s.deleteIn(ctx, tx, row.ID, copied, job) })
+		switch {
+		case !errors.Is(err, errStaleCopy):
+			return detached, err
+		case try == deletionTries:
+			return ctx, errs.New(errs.Conflict, "the connection is being changed by other calls; try again shortly").WithField("id").WithRetryAfter(time.Second).WithCause(err)
+		}
+		if row, err = s.find(ctx, row.ID); err != nil {
+			return ctx, err
+		}
+	}
 }
 
 // revocationOf prepares the revocation of a connection's grant; nil where there is nothing to revoke.
@@ -164,10 +193,13 @@ func (s *Service) revocationOf(ctx context.Context, row *ent.Connection) (*grant
 	return s.keeper.PrepareRevocation(ctx, row, client)
 }
 
-func (s *Service) deleteIn(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, job *grant.Revocation) error {
+func (s *Service) deleteIn(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, copied int64, job *grant.Revocation) error {
 	row, err := s.locked(ctx, tx, connectionID)
 	if err != nil {
 		return err
+	}
+	if row.Generation != copied {
+		return errStaleCopy
 	}
 	last := *row
 	last.EventSequence++

@@ -21,6 +21,9 @@ import (
 // repeatWindow is how long the same caller who repeats the same code gets the same result.
 const repeatWindow = 10 * time.Minute
 
+// parkedLife is how long a parked answer is tried to be finished.
+const parkedLife = 24 * time.Hour
+
 // Authorization asks to turn an authorization code into a connection.
 type Authorization struct {
 	AppID uuid.UUID
@@ -146,7 +149,8 @@ func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.Gra
 	return k.finish(ctx, attempt, a.App, set)
 }
 
-// park seals the set under a data key that is in hand and stores it in the attempt row, until that has worked.
+// park seals the set under a data key that is in hand and stores it in the attempt row, until that has worked. An attempt
+// that was called lost while its process stood still is not lost any more.
 func (k *Keeper) park(ctx context.Context, attempt *ent.GrantAttempt, key vault.DataKey, set TokenSet) error {
 	owner, err := callerTenant(ctx)
 	if err != nil {
@@ -162,7 +166,8 @@ func (k *Keeper) park(ctx context.Context, attempt *ent.GrantAttempt, key vault.
 	}
 	return k.persist(ctx, forever, "a parked answer", func(ctx context.Context) error {
 		return k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(grantattempt.StatePARKED).
-			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).Exec(ctx)
+			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).
+			ClearErrorKind().ClearErrorMessage().ClearErrorField().Exec(ctx)
 	})
 }
 
@@ -288,36 +293,82 @@ func (k *Keeper) resume(ctx context.Context, attemptID uuid.UUID) (result Result
 	}
 }
 
-// finishParked opens a parked answer and goes on from there.
+// finishParked opens a parked answer and goes on from there. One that is older than parkedLife gets a last try: what the
+// provider keeps from being finished must not stand in others' way for ever.
 func (k *Keeper) finishParked(ctx context.Context, attempt *ent.GrantAttempt) (Result, error) {
-	owner, err := callerTenant(ctx)
+	set, err := k.openParked(ctx, attempt)
 	if err != nil {
 		return Result{}, err
-	}
-	plain, err := vault.Unseal(ctx, k.vault, vault.Place{Tenant: owner, Purpose: vault.PurposeAnswer, Object: attempt.ID}, attempt.Answer)
-	if errors.Is(err, vault.ErrCorrupt) {
-		return Result{}, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
-	}
-	if err != nil {
-		return Result{}, unavailable(err)
-	}
-	set, err := decodeSet(plain)
-	if err != nil {
-		return Result{}, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
 	}
 	app, err := k.domain.App(ctx, attempt.AppID)
 	if err != nil {
-		return Result{}, err
+		return Result{}, k.orGiveUp(ctx, attempt, nil, set, err)
+	}
+	result, newest, err := k.finishOpened(ctx, attempt, app, set)
+	return result, k.orGiveUp(ctx, attempt, &app, newest, err)
+}
+
+// openParked opens a parked answer; one that never will be opened ends its attempt.
+func (k *Keeper) openParked(ctx context.Context, attempt *ent.GrantAttempt) (TokenSet, error) {
+	owner, err := callerTenant(ctx)
+	if err != nil {
+		return TokenSet{}, err
+	}
+	plain, err := vault.Unseal(ctx, k.vault, vault.Place{Tenant: owner, Purpose: vault.PurposeAnswer, Object: attempt.ID}, attempt.Answer)
+	if errors.Is(err, vault.ErrCorrupt) {
+		return TokenSet{}, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
+	}
+	if err != nil {
+		return TokenSet{}, unavailable(err)
+	}
+	set, err := decodeSet(plain)
+	if err != nil {
+		return TokenSet{}, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
+	}
+	return set, nil
+}
+
+// finishOpened looks at the head before anything is spent: where it shows this consent, the attempt died between its two
+// writes, and its answer's refresh token may be the one that lives, or be spent by a refresh that came after. It returns,
+// too, the set that only the parked answer holds; none where one is stored.
+func (k *Keeper) finishOpened(ctx context.Context, attempt *ent.GrantAttempt, app oauth.App, set TokenSet) (Result, TokenSet, error) {
+	stored, found, err := k.storedFor(ctx, attempt, set)
+	if err != nil {
+		return Result{}, set, unavailable(err)
+	}
+	if found {
+		result, err := k.finishFrom(ctx, attempt, app, stored)
+		return result, TokenSet{}, err
 	}
 	if set, err = k.renewParked(ctx, attempt, app, set); err != nil {
-		return Result{}, err
+		return Result{}, set, err
 	}
-	return k.finish(ctx, attempt, app, set)
+	result, err := k.finish(ctx, attempt, app, set)
+	return result, set, err
+}
+
+// storedFor reads what the vault holds where the attempt was about to write; found is true where that is this attempt's
+// set, or one that was refreshed from it.
+func (k *Keeper) storedFor(ctx context.Context, attempt *ent.GrantAttempt, set TokenSet) (stored TokenSet, found bool, err error) {
+	ref, err := refOf(ctx, attempt.ConnectionID)
+	if err != nil {
+		return TokenSet{}, false, err
+	}
+	h, stored, err := k.open(ctx, ref)
+	if err != nil || h.State != HeadPresent {
+		return TokenSet{}, false, err
+	}
+	return stored, h.Attempt == attempt.ID || sameConsent(stored, set), nil
+}
+
+// sameConsent reports whether two sets come of one consent: a refresh leaves its time as it was.
+func sameConsent(a, b TokenSet) bool {
+	return a.Owner.App == b.Owner.App && a.Owner.ConsentedAt.Equal(b.Owner.ConsentedAt)
 }
 
 // renewParked replaces an access token that expired while its answer was parked: nobody could be asked with it whose
-// grant this is. The new set is parked before it is used. No lock is needed: while the grant has no connection, only the
-// attempt, whose lock is held, knows its refresh token.
+// grant this is. The new set is parked before it is used. No lock is needed: while the head does not show this consent,
+// only the attempt, whose lock is held, knows its refresh token.
 func (k *Keeper) renewParked(ctx context.Context, attempt *ent.GrantAttempt, app oauth.App, set TokenSet) (TokenSet, error) {
 	if set.ExpiresAt.IsZero() || k.now().Before(set.ExpiresAt) || set.RefreshToken.IsZero() {
 		return set, nil
@@ -337,6 +388,43 @@ func (k *Keeper) renewParked(ctx context.Context, attempt *ent.GrantAttempt, app
 	}
 	set = fromAnswer(answer, set, app, k.now())
 	return set, k.park(ctx, attempt, key, set)
+}
+
+// orGiveUp ends an attempt that has been parked for parkedLife and that cannot be finished for a reason that is not ours:
+// the provider's, or the app's. Where a revocation ends only itself its grant is revoked; elsewhere it might end a grant
+// of the same user's that stands, and whose it is nobody knows. app is nil where it cannot be opened.
+func (k *Keeper) orGiveUp(ctx context.Context, attempt *ent.GrantAttempt, app *oauth.App, set TokenSet, err error) error {
+	told, ok := errors.AsType[*errs.Error](err)
+	ours := !ok || told.Kind == errs.VaultUnavailable || told.Kind == errs.Conflict
+	if err == nil || ours || k.now().Sub(attempt.CreatedAt) < parkedLife {
+		return err
+	}
+	var job *Revocation
+	if app != nil && !app.Provider.RevocationEndsGrant {
+		ghost := &ent.Connection{ID: attempt.ConnectionID, Provider: app.Provider.Key, ClientID: app.ClientID, ConsentedAt: set.Owner.ConsentedAt,
+			GrantKey: string(KeyOfConnection(app.Provider.Key, app.ClientID, attempt.ConnectionID))}
+		var failed error
+		if job, failed = k.prepare(ctx, ghost, *app, set); failed != nil {
+			return failed
+		}
+	}
+	lost := false
+	failed := k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
+		n, err := tx.GrantAttempt.Update().Where(grantattempt.ID(attempt.ID), unfinished()).SetState(grantattempt.StateLOST).ClearAnswer().
+			SetUpdatedAt(k.now()).SetErrorKind(string(errCodeLost.Kind)).SetErrorMessage(errCodeLost.Message).SetErrorField(errCodeLost.Field).Save(ctx)
+		if lost = n > 0; err != nil || !lost {
+			return err // it ended by itself
+		}
+		return k.Enqueue(ctx, tx, job)
+	})
+	if failed != nil {
+		return unavailable(failed)
+	}
+	if lost {
+		k.log.ErrorContext(ctx, "an attempt could not be finished in a day and is given up", "attempt", attempt.ID, "error", err)
+		k.Wake()
+	}
+	return err
 }
 
 // refreshOnce is one refresh under the provider's cap.

@@ -36,18 +36,44 @@ type finishing struct {
 	key        Key
 	existing   *ent.Connection
 	rejection  *errs.Error
+	// noted is the connection that the attempt's row names: where whoever resumes it looks for what was stored.
+	noted uuid.UUID
+	// durable is true where set was found in the vault.
+	durable bool
 }
 
 // finish learns whose grant it is, renews or makes the connection, and only then tells what is wrong with the consent:
 // a successful consent ended the older grant at the provider, so an exchanged grant whose user is connected already is
 // never thrown away.
 func (k *Keeper) finish(ctx context.Context, attempt *ent.GrantAttempt, app oauth.App, set TokenSet) (Result, error) {
-	f := &finishing{Keeper: k, attempt: attempt.ID, row: attempt, connection: attempt.ConnectionID, appID: attempt.AppID,
-		app: app, input: attempt.Input, set: set, origin: "exchange"}
+	f := k.finishing(attempt, app, set)
 	who, err := k.domain.Identify(ctx, app, set)
 	if err != nil {
 		return Result{}, f.unidentified(ctx, err)
 	}
+	return f.run(ctx, who)
+}
+
+// finishFrom settles an attempt whose set, or one that was refreshed from it, is stored already. Whose it is the set says;
+// the provider is asked only whether the user is active.
+func (k *Keeper) finishFrom(ctx context.Context, attempt *ent.GrantAttempt, app oauth.App, stored TokenSet) (Result, error) {
+	f := k.finishing(attempt, app, stored)
+	f.durable = true
+	who, err := k.domain.Identify(ctx, app, stored)
+	if err != nil {
+		o := stored.Owner
+		who = oauth.Identity{UserID: o.UserID, AccountID: o.AccountID, Email: o.Email, DisplayName: o.DisplayName, Active: true}
+	}
+	return f.run(ctx, who)
+}
+
+func (k *Keeper) finishing(attempt *ent.GrantAttempt, app oauth.App, set TokenSet) *finishing {
+	return &finishing{Keeper: k, attempt: attempt.ID, row: attempt, connection: attempt.ConnectionID, appID: attempt.AppID,
+		app: app, input: attempt.Input, set: set, origin: "exchange", noted: attempt.ConnectionID}
+}
+
+// run does under the grant's lock what is left to do.
+func (f *finishing) run(ctx context.Context, who oauth.Identity) (Result, error) {
 	f.identified(who)
 	held, err := f.claimGrant(ctx)
 	if err != nil {
@@ -74,11 +100,14 @@ func (f *finishing) renewOrMake(ctx context.Context, held *lock, who oauth.Ident
 	if f.rejection, err = f.domain.Accept(ctx, f.input, f.appID, who, f.set.Scopes); err != nil {
 		return Result{}, callersOr(err)
 	}
+	if f.existing == nil && f.durable {
+		f.rejection = nil // it was accepted before it was stored
+	}
 	if f.rejection != nil && f.existing == nil {
 		return Result{}, f.reject(ctx)
 	}
-	if f.existing != nil {
-		f.connection = f.existing.ID
+	if err := f.aim(ctx); err != nil {
+		return Result{}, unavailable(err)
 	}
 	if err := f.store(ctx, held); err != nil {
 		return Result{}, err
@@ -88,6 +117,30 @@ func (f *finishing) renewOrMake(ctx context.Context, held *lock, who oauth.Ident
 		return result, f.rejection
 	}
 	return result, nil
+}
+
+// aim settles which connection is written, and notes it in the attempt's row before anything is: whoever resumes the
+// attempt must find what was stored. A connection that was deleted since it was noted is not made again.
+func (f *finishing) aim(ctx context.Context) error {
+	if f.existing != nil {
+		f.connection = f.existing.ID
+	} else {
+		row, err := f.rowView(ctx, f.connection)
+		if err != nil {
+			return err
+		}
+		if !row.Exists {
+			f.connection = id.New()
+		}
+	}
+	if f.connection == f.noted {
+		return nil
+	}
+	if err := f.db.Ent.GrantAttempt.Update().Where(grantattempt.ID(f.attempt), unfinished()).SetConnectionID(f.connection).Exec(ctx); err != nil {
+		return err
+	}
+	f.noted = f.connection
+	return nil
 }
 
 // unwrite orders the destruction of what may have been written for a connection that is gone.
@@ -106,7 +159,7 @@ func (f *finishing) unwrite(ctx context.Context) error {
 // older grant a revocation might end, is not known.
 func (f *finishing) unidentified(ctx context.Context, err error) error {
 	var told *errs.Error
-	if errors.As(err, &told) && (told.Kind == errs.ProviderRejected || told.Kind == errs.BadUserInput || told.Kind == errs.ReauthorizationRequired) {
+	if errors.As(err, &told) && refused(told) {
 		return f.refuse(ctx, f.row, grantattempt.StateREFUSED, told)
 	}
 	return err // the answer stays parked: the same call, or the sweeper, goes on from here
@@ -175,16 +228,21 @@ func (f *finishing) store(ctx context.Context, held *lock) error {
 	return f.settle(ctx, held, ref, landed, record)
 }
 
-// commitSet writes the set above everything stored; a set that this attempt stored before a crash is not stored twice.
+// commitSet writes the set above everything stored, unless what is stored is to stay.
 func (f *finishing) commitSet(ctx context.Context, ref vault.Ref, reserved reservation) (Landed, vault.Record, error) {
 	row := RowView{Exists: true}
 	if f.existing != nil {
 		row.Generation = f.existing.Generation
 	}
 	for {
-		stored := Landed{Set: reserved.set, Generation: reserved.head.Generation}
-		if reserved.head.State == HeadPresent && (reserved.head.Attempt == f.attempt || f.contested(reserved) && !f.survives(ctx, reserved)) {
-			return stored, reserved.head.record, nil
+		if reserved.head.State == HeadPresent && reserved.head.Generation >= row.Generation {
+			stays, err := f.stays(ctx, reserved)
+			if err != nil {
+				return Landed{}, vault.Record{}, err
+			}
+			if stays {
+				return Landed{Set: reserved.set, Generation: reserved.head.Generation}, reserved.head.record, nil
+			}
 		}
 		generation := NextGeneration(row, reserved.head.HeadView)
 		record, err := reserved.seal(f.attempt, f.origin, generation, f.set)
@@ -205,21 +263,66 @@ func (f *finishing) commitSet(ctx context.Context, ref vault.Ref, reserved reser
 	}
 }
 
+// stays reports whether what is stored is to stay, instead of this attempt's set.
+func (f *finishing) stays(ctx context.Context, stored reservation) (bool, error) {
+	switch {
+	case sameConsent(stored.set, f.set):
+		if stored.set.RefreshToken.Equal(f.set.RefreshToken) || !f.renewed() {
+			return true, nil // mine, or refreshed from mine
+		}
+		if stored.head.Attempt == f.attempt {
+			return false, nil // its token was spent while the answer was parked: mine came of it
+		}
+		return f.compare(ctx, stored)
+	case f.contested(stored):
+		return f.compare(ctx, stored)
+	default:
+		return false, nil
+	}
+}
+
+// renewed reports whether the parked answer was refreshed by the attempt itself before anything of it was stored.
+func (f *finishing) renewed() bool {
+	return !f.durable && f.set.ObtainedAt.After(f.set.Owner.ConsentedAt)
+}
+
 // contested reports whether what is stored may come of a later consent than this attempt's: its answer may have waited,
 // in a lock's queue or parked, while another was exchanged. The margin is for clocks that differ.
 func (f *finishing) contested(stored reservation) bool {
 	return f.set.Owner.ConsentedAt.Sub(stored.set.Owner.ConsentedAt) < repeatWindow
 }
 
-// survives tries both sets under the lock where somebody stored another; true where this attempt's own is to be kept.
-func (f *finishing) survives(ctx context.Context, other reservation) bool {
-	if _, err := f.domain.Identify(ctx, f.app, f.set); err == nil {
-		return true
+// compare tries both sets under the lock, the stored one first; true where that is to stay. What is stored is overwritten
+// only where it is refused, or where both work and this attempt's consent is the later one. Where the provider cannot be
+// asked nothing is decided: the answer stays parked.
+func (f *finishing) compare(ctx context.Context, stored reservation) (stays bool, err error) {
+	later := !f.set.Owner.ConsentedAt.Before(stored.set.Owner.ConsentedAt)
+	_, theirs := f.domain.Identify(ctx, f.app, stored.set)
+	if theirs != nil && !refused(theirs) {
+		return false, callersOr(theirs)
 	}
-	if _, err := f.domain.Identify(ctx, f.app, other.set); err == nil {
-		return false
+	_, mine := f.domain.Identify(ctx, f.app, f.set)
+	switch {
+	case mine == nil && theirs == nil, mine != nil && theirs != nil && refused(mine):
+		return !later, nil
+	case mine != nil && !refused(mine) && (later || theirs != nil):
+		return false, callersOr(mine)
+	case mine != nil:
+		return true, nil
+	default:
+		// A token that expired is refused, too, and its grant may live on where consents do not end one another.
+		return !later && f.expired(stored.set) && !endsOlder(f.app.Provider), nil
 	}
-	return !f.set.Owner.ConsentedAt.Before(other.set.Owner.ConsentedAt) // neither works for now: the latest consent stands
+}
+
+// expired reports whether the set's access token is over by its time.
+func (f *finishing) expired(set TokenSet) bool {
+	return !set.ExpiresAt.IsZero() && !f.now().Before(set.ExpiresAt)
+}
+
+// refused reports whether the provider refused a token, rather than could not be asked.
+func refused(err error) bool {
+	return errs.Is(err, errs.ProviderRejected) || errs.Is(err, errs.BadUserInput) || errs.Is(err, errs.ReauthorizationRequired)
 }
 
 // settle writes connection, attempt and lock in one transaction.
@@ -257,6 +360,8 @@ func (f *finishing) done(ctx context.Context, tx *ent.Tx) error {
 		SetCreated(f.existing == nil).ClearAnswer().SetUpdatedAt(f.now())
 	if told := f.rejection; told != nil {
 		u.SetErrorKind(string(told.Kind)).SetErrorMessage(told.Message).SetErrorField(told.Field)
+	} else {
+		u.ClearErrorKind().ClearErrorMessage().ClearErrorField()
 	}
 	n, err := u.Save(ctx)
 	if err == nil && n == 0 {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/predicate"
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
@@ -319,10 +321,19 @@ func (s *spend) judge(ctx context.Context, failure *oauth.Error) (Refreshed, boo
 	return s.settleFailure(ctx, v, unknown)
 }
 
+// attemptInFlight is how long an attempt counts as one that may turn out to be any user's of its client. One that cannot
+// be finished must not keep every other grant of the client from being judged, or revoked.
+const attemptInFlight = 10 * time.Minute
+
+// attemptsInFlight holds for the attempts of a client that may be about to renew any user's grant.
+func (k *Keeper) attemptsInFlight(clientID string) predicate.GrantAttempt {
+	return grantattempt.And(grantattempt.ClientID(clientID), unfinished(), grantattempt.CreatedAtGT(k.now().Add(-attemptInFlight)))
+}
+
 // exchangeInFlight reports whether a code is being exchanged for this client id, in any tenant.
 func (s *spend) exchangeInFlight(ctx context.Context) (bool, error) {
 	return s.db.Ent.GrantAttempt.Query().
-		Where(grantattempt.ClientID(s.row.ClientID), unfinished()).
+		Where(s.attemptsInFlight(s.row.ClientID)).
 		Exist(tenant.System(ctx, uuid.Nil))
 }
 

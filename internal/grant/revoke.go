@@ -12,7 +12,6 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
-	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
@@ -30,7 +29,13 @@ type Revocation struct {
 	id     uuid.UUID
 	row    *ent.Connection
 	sealed vault.Sealed
+	// generation is the one that was copied; 0 where that is not of a row.
+	generation int64
 }
+
+// Generation is the generation of the copied set: where the row has another by the time the job is stored, a refresh came
+// in between, and the copy must be made again.
+func (r *Revocation) Generation() int64 { return r.generation }
 
 // revocable is the sealed copy: all that ending the grant takes, so that neither connection nor app need exist any more.
 type revocable struct {
@@ -54,7 +59,11 @@ func (k *Keeper) PrepareRevocation(ctx context.Context, row *ent.Connection, app
 	case err != nil:
 		return nil, err
 	}
-	return k.prepare(ctx, row, app, opened.Set)
+	job, err := k.prepare(ctx, row, app, opened.Set)
+	if job != nil {
+		job.generation = opened.Generation
+	}
+	return job, err
 }
 
 func (k *Keeper) prepare(ctx context.Context, row *ent.Connection, app oauth.App, set TokenSet) (*Revocation, error) {
@@ -176,19 +185,29 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 	if err != nil || job.State != revocationjob.StatePENDING {
 		return err
 	}
-	if p.RevocationEndsGrant {
-		newer, pending, err := k.newerGrant(ctx, job, p)
-		switch {
-		case err != nil:
-			return err
-		case newer:
-			return k.finishRevocation(ctx, job, revocationjob.StateSKIPPED, "newer grant")
-		case pending:
-			return k.postponeRevocation(ctx, job, 2*time.Second)
-		}
+	if spared, err := k.spare(ctx, job, p); spared || err != nil {
+		return err
 	}
 	held.unknown = 0 // nobody will spend it any more
 	return k.revokeNow(ctx, job, p)
+}
+
+// spare ends or postpones a job whose revocation would end another grant, too, or may.
+func (k *Keeper) spare(ctx context.Context, job *ent.RevocationJob, p provider.Provider) (spared bool, err error) {
+	if !p.RevocationEndsGrant {
+		return false, nil
+	}
+	newer, pending, err := k.newerGrant(ctx, job, p)
+	switch {
+	case err != nil:
+		return false, err
+	case newer:
+		return true, k.finishRevocation(ctx, job, revocationjob.StateSKIPPED, "newer grant")
+	case pending:
+		return true, k.postponeRevocation(ctx, job, 2*time.Second)
+	default:
+		return false, nil
+	}
 }
 
 // newerGrant looks for a grant of the same client and user that the revocation would end too, in any tenant: one that
@@ -205,7 +224,7 @@ func (k *Keeper) newerGrant(ctx context.Context, job *ent.RevocationJob, p provi
 		return newer, false, err
 	}
 	pending, err = k.db.Ent.GrantAttempt.Query().
-		Where(grantattempt.ClientID(job.ClientID), unfinished()).Exist(all)
+		Where(k.attemptsInFlight(job.ClientID)).Exist(all)
 	return false, pending, err
 }
 
@@ -223,58 +242,112 @@ func (k *Keeper) revokeNow(ctx context.Context, job *ent.RevocationJob, p provid
 		return k.finishRevocation(ctx, job, revocationjob.StateEXPIRED, "sealed copy is unreadable")
 	}
 	app := oauth.App{Provider: p, ClientID: r.ClientID, ClientSecret: secret.New(r.ClientSecret)}
-	ctx, cancel := context.WithTimeout(ctx, 3*k.budgets.Provider)
-	defer cancel()
 	if p.RevokeWith != provider.RefreshToken {
 		if r, err = k.renewCopy(ctx, job, app, r); err != nil {
 			return k.revocationFailed(ctx, job, err)
 		}
 	}
+	// The last instant to look: what the copy took, a code may have been exchanged in.
+	if spared, err := k.spare(ctx, job, p); spared || err != nil {
+		return err
+	}
 	kind, token := provider.AccessToken, secret.New(r.AccessToken)
 	if p.RevokeWith == provider.RefreshToken && r.RefreshToken != "" {
 		kind, token = provider.RefreshToken, secret.New(r.RefreshToken)
 	}
-	if err := k.provider.Revoke(ctx, app, token, kind); err != nil {
+	if err := k.revokeOnce(ctx, app, token, kind); err != nil {
 		return k.revocationFailed(ctx, job, err)
 	}
 	return k.finishRevocation(ctx, job, revocationjob.StateDONE, "revoked")
 }
 
+// revokeOnce is one revocation under the provider's cap.
+func (k *Keeper) revokeOnce(ctx context.Context, app oauth.App, token secret.Text, kind provider.TokenKind) error {
+	ctx, cancel := context.WithTimeout(ctx, k.budgets.Provider)
+	defer cancel()
+	return k.provider.Revoke(ctx, app, token, kind)
+}
+
+// refreshUnanswered is a job's outcome while nobody knows what came of the refresh of its own copy.
+const refreshUnanswered = "refresh unanswered"
+
 // renewCopy replaces an access token that has expired in the job's own copy, and stores the copy before it is used: a
 // provider that revokes by access token cannot be told otherwise, and an answer that is not kept would make the next
-// try take a living grant for an ended one.
+// try take a living grant for an ended one. That an answer may be lost is noted before the call.
 func (k *Keeper) renewCopy(ctx context.Context, job *ent.RevocationJob, app oauth.App, r revocable) (revocable, error) {
 	if r.RefreshToken == "" || r.ExpiresAt.IsZero() || k.now().Before(r.ExpiresAt) {
 		return r, nil
 	}
-	fresh, err := k.provider.Refresh(ctx, app, secret.New(r.RefreshToken))
+	key, err := k.vault.NewDataKey(ctx, job.TenantID)
+	if err != nil {
+		return r, err
+	}
+	fresh, err := k.refreshCopy(ctx, job, app, secret.New(r.RefreshToken))
 	if err != nil {
 		return r, err
 	}
 	set := fromAnswer(fresh, TokenSet{RefreshToken: secret.New(r.RefreshToken)}, app, k.now())
 	r.AccessToken, r.RefreshToken, r.ExpiresAt = set.AccessToken.Reveal(), set.RefreshToken.Reveal(), set.ExpiresAt
-	sealed, err := k.sealRevocable(ctx, job.TenantID, job.ID, r)
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return r, fmt.Errorf("encoding a revocation: %w", err)
+	}
+	sealed, err := vault.SealWith(key, vault.Place{Tenant: job.TenantID, Purpose: vault.PurposeRevocation, Object: job.ID}, secret.NewBytes(plain))
 	if err != nil {
 		return r, err
 	}
-	return r, job.Update().SetSealed(sealed.Bytes).SetKeyVersion(sealed.KeyVersion).Exec(ctx)
+	job.Outcome = ""
+	return r, k.persist(ctx, k.budgets.Lock, "a renewed copy", func(ctx context.Context) error {
+		return k.pendingJob(job).SetSealed(sealed.Bytes).SetKeyVersion(sealed.KeyVersion).ClearOutcome().Exec(ctx)
+	})
 }
 
-// revocationFailed ends a job whose grant is over anyway, and tries again later otherwise.
+// refreshCopy refreshes a job's copy; an unknown outcome is tried once more at once, as in any other refresh.
+func (k *Keeper) refreshCopy(ctx context.Context, job *ent.RevocationJob, app oauth.App, token secret.Text) (oauth.TokenSet, error) {
+	before := job.Outcome
+	if err := k.pendingJob(job).SetOutcome(refreshUnanswered).Exec(ctx); err != nil {
+		return oauth.TokenSet{}, err
+	}
+	fresh, err := k.refreshOnce(ctx, app, token)
+	if err != nil && asOAuth(err).Outcome == oauth.Unknown {
+		before = refreshUnanswered
+		fresh, err = k.refreshOnce(ctx, app, token)
+	}
+	if err == nil || asOAuth(err).Outcome == oauth.Unknown {
+		before = refreshUnanswered // until the answer is stored
+	}
+	job.Outcome = before
+	if before == "" {
+		return fresh, errors.Join(err, k.pendingJob(job).ClearOutcome().Exec(ctx))
+	}
+	return fresh, err
+}
+
+// revocationFailed ends a job whose grant is over anyway, and tries again later otherwise. A refusal says nothing where a
+// refresh of the job's own was never answered: the grant may live on with a token that nobody has.
 func (k *Keeper) revocationFailed(ctx context.Context, job *ent.RevocationJob, err error) error {
 	if oauth.OutcomeOf(err) == oauth.GrantDead {
-		return k.finishRevocation(ctx, job, revocationjob.StateDONE, "already ended")
+		if job.Outcome != refreshUnanswered {
+			return k.finishRevocation(ctx, job, revocationjob.StateDONE, "already ended")
+		}
+		k.log.ErrorContext(ctx, "a deleted connection's grant may live on: the answer to its last refresh was lost", "connection", job.ConnectionID, "job", job.ID)
+		return k.finishRevocation(ctx, job, revocationjob.StateEXPIRED, "unknown: "+refreshUnanswered)
 	}
 	k.log.WarnContext(ctx, "a revocation failed and is tried again", "connection", job.ConnectionID, "error", err)
 	return k.postponeRevocation(ctx, job, backoff(job.Attempts, k.jitter()))
 }
 
+// pendingJob changes a job that nobody has finished meanwhile.
+func (k *Keeper) pendingJob(job *ent.RevocationJob) *ent.RevocationJobUpdate {
+	return k.db.Ent.RevocationJob.Update().Where(revocationjob.ID(job.ID), revocationjob.StateEQ(revocationjob.StatePENDING))
+}
+
 // finishRevocation ends a job and destroys its copy.
 func (k *Keeper) finishRevocation(ctx context.Context, job *ent.RevocationJob, state revocationjob.State, outcome string) error {
-	return job.Update().SetState(state).SetOutcome(outcome).SetFinishedAt(k.now()).ClearSealed().AddAttempts(1).Exec(ctx)
+	return k.pendingJob(job).SetState(state).SetOutcome(outcome).SetFinishedAt(k.now()).ClearSealed().AddAttempts(1).Exec(ctx)
 }
 
 // postponeRevocation tries a job again later.
 func (k *Keeper) postponeRevocation(ctx context.Context, job *ent.RevocationJob, d time.Duration) error {
-	return job.Update().SetNextAttemptAt(k.now().Add(d)).AddAttempts(1).Exec(ctx)
+	return k.pendingJob(job).SetNextAttemptAt(k.now().Add(d)).AddAttempts(1).Exec(ctx)
 }

@@ -299,3 +299,95 @@ func TestErasureIsOrderedByTheTombstone(t *testing.T) {
 		k.gone(c)
 	})
 }
+
+// TestDeletedAroundARefresh: a refresh settles between the copy for the revocation and the deletion. What is revoked is
+// what lives.
+func TestDeletedAroundARefresh(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		c := k.connect()
+		k.Vault.After("NewDataKey", once(func() {
+			k.Vault.After("NewDataKey", nil)
+			k.Clock.Advance(2 * time.Hour)
+			out, err := k.refresh(c)
+			k.refreshed(out, err, 2)
+		}))
+		k.delete(c.ID)
+		k.sweep()
+		k.gone(c)
+		if got := k.job(); got.State != revocationjob.StateDONE || got.Outcome != "revoked" {
+			t.Errorf("got %s, %s", got.State, got.Outcome)
+		}
+		if got := k.ledger(); got.EndedReason != zoomsim.EndedByRevoke {
+			t.Errorf("ended by %s", got.EndedReason)
+		}
+	})
+}
+
+// TestRevocationLosesItsRefresh: the answer to the refresh of the job's own copy is lost. One retry may get the token; where
+// it does not, a later refusal is not taken for the end of the grant.
+func TestRevocationLosesItsRefresh(t *testing.T) {
+	lost := servicetest.Fail(&oauth.Error{Outcome: oauth.Unknown})
+	for _, test := range []struct {
+		name    string
+		lose    func(k *kit)
+		state   revocationjob.State
+		outcome string
+	}{
+		{"before anything happened", func(k *kit) { k.OAuth.Before("Refresh", servicetest.Times(1, lost)) }, revocationjob.StateDONE, "revoked"},
+		{"after the provider rotated", func(k *kit) { k.OAuth.After("Refresh", servicetest.Times(1, lost)) }, revocationjob.StateEXPIRED, "unknown: refresh unanswered"},
+		{"and the retry's, too", func(k *kit) { k.OAuth.After("Refresh", servicetest.Times(2, lost)) }, revocationjob.StateEXPIRED, "unknown: refresh unanswered"},
+		{"and the retry never got there", func(k *kit) {
+			k.OAuth.Before("Refresh", servicetest.Times(2, lost))
+		}, revocationjob.StateDONE, "revoked"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			each(t, func(t *testing.T, k *kit) {
+				k.delete(k.connect().ID)
+				k.Clock.Advance(2 * time.Hour)
+				test.lose(k)
+				for range 3 {
+					k.sweep()
+					k.Clock.Advance(20 * time.Minute)
+				}
+				if got := k.job(); got.State != test.state || got.Outcome != test.outcome || got.Sealed != nil {
+					t.Errorf("got %s, %q", got.State, got.Outcome)
+				}
+			})
+		})
+	}
+}
+
+// TestRevokeLooksAgain: a code is exchanged while the job renews its own copy. The revocation waits for it.
+func TestRevokeLooksAgain(t *testing.T) {
+	servicetest.EachDatabase(t, func(t *testing.T, url string) {
+		s := servicetest.New(t, url, servicetest.Options{Change: func(p *provider.Provider) { p.ConsentEndsOlderGrant = false }})
+		k := &kit{Service: s, t: t, one: s.Tenant(t, "one")}
+		if err := k.Zoom.SetSwitches(zoomsim.Switches{ConsentKeepsEarlierGrants: true}); err != nil {
+			t.Fatal(err)
+		}
+		k.delete(k.connect().ID)
+		k.Clock.Advance(2 * time.Hour)
+		code, gate := k.Consent(t, user), servicetest.NewGate()
+		var wait func() (*ent.Connection, error)
+		k.OAuth.Before("Refresh", once(func() {
+			k.ZoomAPI.After("Me", gate.Hook)
+			wait = async(func() (*ent.Connection, error) { c, _, err := k.create(k.Service, code); return c, err })
+			<-gate.Arrived
+		}))
+		k.sweep()
+		if got := k.job(); got.State != revocationjob.StatePENDING {
+			t.Errorf("got %s, %s", got.State, got.Outcome)
+		}
+		gate.Open()
+		made, err := wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Clock.Advance(time.Minute)
+		k.sweep()
+		if got := k.job(); got.State != revocationjob.StateSKIPPED {
+			t.Errorf("got %s, %s", got.State, got.Outcome)
+		}
+		k.safe(made, 1)
+	})
+}

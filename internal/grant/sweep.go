@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/predicate"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
@@ -19,9 +21,22 @@ import (
 // sweepBatch bounds what one round does of each kind of work.
 const sweepBatch = 100
 
-// resumeAfter is how long an attempt is left alone between two tries to finish it: whoever makes it needs less, and a
-// provider that is down is not asked every second.
-const resumeAfter = 15 * time.Second
+// dueAgain says how long an attempt is left alone between two tries to finish it: whoever makes it needs less, a provider
+// that is down is not asked every second, and what could not be finished for an hour hardly will be in the next minute.
+var dueAgain = []struct{ youngerThan, after time.Duration }{
+	{5 * time.Minute, 15 * time.Second},
+	{time.Hour, time.Minute},
+	{math.MaxInt64 / 8, 10 * time.Minute},
+}
+
+// due holds for the attempts that are to be tried again.
+func due(now time.Time) predicate.GrantAttempt {
+	var ages []predicate.GrantAttempt
+	for _, d := range dueAgain {
+		ages = append(ages, grantattempt.And(grantattempt.CreatedAtGT(now.Add(-d.youngerThan)), grantattempt.UpdatedAtLT(now.Add(-d.after))))
+	}
+	return grantattempt.And(unfinished(), grantattempt.Or(ages...))
+}
 
 // attemptLife is how long ended attempts are kept; a code is dead long before.
 const attemptLife = 24 * time.Hour
@@ -95,7 +110,7 @@ func (s *Sweeper) RunOnce(ctx context.Context) (Swept, error) {
 func (s *Sweeper) attempts(ctx context.Context) (int, error) {
 	k, all := s.keeper, tenant.System(ctx, uuid.Nil)
 	open, err := k.db.Ent.GrantAttempt.Query().
-		Where(unfinished(), grantattempt.UpdatedAtLT(k.now().Add(-resumeAfter))).
+		Where(due(k.now())).
 		Order(grantattempt.ByUpdatedAt()).Limit(sweepBatch).All(all)
 	if err != nil {
 		return 0, err
