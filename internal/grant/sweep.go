@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -17,6 +19,10 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
+
+// revocationsAtOnce bounds how many revocations one round has under way, so that one slow provider does not hold up the
+// others.
+const revocationsAtOnce = 8
 
 // sweepBatch bounds what one round does of each kind of work.
 const sweepBatch = 100
@@ -94,15 +100,18 @@ func (s *Sweeper) loop(ctx context.Context) {
 	}
 }
 
-// RunOnce does one round and says what it did. One item that fails does not hold up the others. Where ctx ends no item is
+// RunOnce does one round and says what it did. One item that fails does not hold up the others, and one kind of work does
+// not wait for another: a provider that hangs must not keep records from being erased. Where ctx ends no item is
 // begun any more, and one that was is carried through: it may be between a provider's answer and its storing.
 func (s *Sweeper) RunOnce(ctx context.Context) (Swept, error) {
 	var out Swept
 	var errAttempts, errErase, errRevoke, errEscrow error
-	out.Attempts, errAttempts = s.attempts(ctx)
-	out.Escrows, errEscrow = s.escrows(ctx)
-	out.Erasures, errErase = s.erasures(ctx)
-	out.Revocations, errRevoke = s.revocations(ctx)
+	var kinds sync.WaitGroup
+	kinds.Go(func() { out.Attempts, errAttempts = s.attempts(ctx) })
+	kinds.Go(func() { out.Escrows, errEscrow = s.escrows(ctx) })
+	kinds.Go(func() { out.Erasures, errErase = s.erasures(ctx) })
+	kinds.Go(func() { out.Revocations, errRevoke = s.revocations(ctx) })
+	kinds.Wait()
 	return out, errors.Join(errAttempts, errEscrow, errErase, errRevoke)
 }
 
@@ -176,16 +185,41 @@ func (s *Sweeper) revocations(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var failed error
-	n := 0
-	for _, job := range due {
-		if ctx.Err() != nil {
-			return n, errors.Join(failed, ctx.Err())
-		}
-		failed = errors.Join(failed, k.runRevocation(s.inside(ctx, job.TenantID), job))
-		n++
+	failures := make([]error, len(due))
+	var begun atomic.Int64
+	var grants sync.WaitGroup
+	slots := make(chan struct{}, revocationsAtOnce)
+	for _, jobs := range byGrant(due) {
+		slots <- struct{}{}
+		grants.Go(func() {
+			defer func() { <-slots }()
+			for _, i := range jobs {
+				if failures[i] = ctx.Err(); failures[i] != nil {
+					return
+				}
+				begun.Add(1)
+				_, failures[i] = runSafely(s.inside(ctx, due[i].TenantID), k, func(ctx context.Context) (struct{}, error) {
+					return struct{}{}, k.runRevocation(ctx, due[i])
+				})
+			}
+		})
 	}
-	return n, failed
+	grants.Wait()
+	return int(begun.Load()), errors.Join(failures...)
+}
+
+// byGrant groups jobs, by their place, that want the same grant's lock: they are done one after the other.
+func byGrant(jobs []*ent.RevocationJob) (groups [][]int) {
+	of := map[string]int{}
+	for i, job := range jobs {
+		n, known := of[job.GrantKey]
+		if !known {
+			n, groups = len(groups), append(groups, nil)
+			of[job.GrantKey] = n
+		}
+		groups[n] = append(groups[n], i)
+	}
+	return groups
 }
 
 // escrows lands what waits, under each grant's lock.

@@ -153,3 +153,30 @@ func TestSweeperDoesEachTenantsWork(t *testing.T) {
 		}
 	})
 }
+
+// TestSweeperIsNotHeldUp: while one revocation hangs, the others and the other kinds of work are done.
+func TestSweeperIsNotHeldUp(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		k.Vault.Before("EraseRecord", servicetest.Times(3, servicetest.Fail(errUnsent)))
+		for _, name := range []string{"ann", "bob", "cyd"} {
+			k.delete(k.Connect(t, k.one, name).ID)
+		}
+		gate, sent := servicetest.NewGate(), make(chan struct{}, 3)
+		k.OAuth.Before("Revoke", servicetest.Times(1, gate.Hook))
+		k.OAuth.After("Revoke", func(context.Context) error { sent <- struct{}{}; return nil })
+		erased := make(chan struct{}, 3)
+		k.Vault.After("EraseRecord", func(context.Context) error { erased <- struct{}{}; return nil })
+		wait := async(func() (grant.Swept, error) { return grant.NewSweeper(k.Connections.Keeper(), 0).RunOnce(t.Context()) })
+		<-gate.Arrived
+		for range 2 {
+			<-sent
+		}
+		for range 3 {
+			<-erased
+		}
+		gate.Open()
+		if swept, err := wait(); err != nil || swept != (grant.Swept{Erasures: 3, Revocations: 3}) {
+			t.Errorf("got %+v, %v", swept, err)
+		}
+	})
+}
