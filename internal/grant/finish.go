@@ -305,13 +305,13 @@ func (f *finishing) compare(ctx context.Context, stored reservation) (stays bool
 	switch {
 	case mine == nil && theirs == nil, mine != nil && theirs != nil && refused(mine):
 		return !later, nil
-	case mine != nil && !refused(mine) && (later || theirs != nil):
-		return false, callersOr(mine)
-	case mine != nil:
-		return true, nil
-	default:
+	case mine == nil:
 		// A token that expired is refused, too, and its grant may live on where consents do not end one another.
 		return !later && f.expired(stored.set) && !endsOlder(f.app.Provider), nil
+	case !refused(mine) && (later || theirs != nil):
+		return false, callersOr(mine)
+	default:
+		return theirs == nil, nil
 	}
 }
 
