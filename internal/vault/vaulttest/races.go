@@ -134,6 +134,40 @@ func increment(ctx context.Context, v vault.Vault, ref vault.Ref) error {
 	}
 }
 
+// testRaceRewrap wraps a record's data key anew between a reader and its commit: the commit does not match, the head still
+// has the generation that was read, and the commit is written again over the number it has now.
+func testRaceRewrap(t *testing.T, in Instance) {
+	ref := in.ref(t)
+	cas := in.write(t, ref, 1, 0)
+	reserved, _, err := in.Vault().ReadRecord(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := in.seal(t, ref, 2)
+	if _, err := in.Vault().RotateKey(t.Context(), ref.Tenant); err != nil {
+		t.Fatal(err)
+	}
+	rewrapped, err := in.Vault().RewrapDataKeys(t.Context(), ref.Tenant, []vault.WrappedKey{reserved.Key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := reserved
+	moved.Key = rewrapped[0]
+	if _, err := in.Vault().WriteRecord(t.Context(), ref, moved, cas); err != nil {
+		t.Fatal(err)
+	}
+	_, err = in.Vault().WriteRecord(t.Context(), ref, next, cas)
+	wantError(t, "the commit", err, vault.ErrMismatch)
+	got, now, err := in.Vault().ReadRecord(t.Context(), ref)
+	if err != nil || got.Header != reserved.Header {
+		t.Fatalf("got header %+v, %v, want the one that was read: %+v", got.Header, err, reserved.Header)
+	}
+	if cas, err = in.Vault().WriteRecord(t.Context(), ref, next, now); err != nil {
+		t.Fatal(err)
+	}
+	in.wantHead(t, ref, 2, cas)
+}
+
 // testRaceErase erases while others write: afterwards it is erased, whoever came last.
 func testRaceErase(t *testing.T, in Instance) {
 	ref := in.ref(t)

@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T) Instance) {
 		{"RaceCreate", testRaceCreate},
 		{"RaceRounds", testRaceRounds},
 		{"RaceNoLostUpdate", testNoLostUpdate},
+		{"RaceRewrap", testRaceRewrap},
 		{"RaceErase", testRaceErase},
 		{"TamperHeader", testTamperHeader},
 		{"TamperBytes", testTamperBytes},
