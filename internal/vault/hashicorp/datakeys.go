@@ -1,0 +1,190 @@
+package hashicorp
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/internal/secret"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
+)
+
+// batchSize is how many data keys go into one request.
+const batchSize = 500
+
+// dataKeyBytes is the length of a data key.
+const dataKeyBytes = 32
+
+// NewDataKey implements vault.Keys, with one request.
+func (v *Vault) NewDataKey(ctx context.Context, tenant uuid.UUID) (vault.DataKey, error) {
+	var got struct {
+		Plaintext  string `json:"plaintext"`
+		Ciphertext string `json:"ciphertext"`
+	}
+	err := keyError(v.call(ctx, v.service, request{
+		method: http.MethodPut, path: v.transit("datakey/plaintext/" + keyName(tenant)), body: map[string]int{"bits": 8 * dataKeyBytes},
+	}, &got))
+	if err != nil {
+		return vault.DataKey{}, fmt.Errorf("making a data key: %w", err)
+	}
+	plain, err := decodeKey(got.Plaintext)
+	if err != nil {
+		return vault.DataKey{}, fmt.Errorf("making a data key: %w", err)
+	}
+	wrapped, err := parseWrapped(got.Ciphertext)
+	if err != nil {
+		return vault.DataKey{}, fmt.Errorf("making a data key: %w: the answer holds no wrapped key", vault.ErrUnavailable)
+	}
+	return vault.DataKey{Plain: plain, Wrapped: wrapped}, nil
+}
+
+// UnwrapDataKeys implements vault.Keys, with one request for all that are not in memory.
+func (v *Vault) UnwrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []vault.WrappedKey) ([]secret.Bytes, error) {
+	out := make([]secret.Bytes, len(wrapped))
+	moment := v.keys.moment()
+	missing, err := v.fromCache(tenant, wrapped, out)
+	if err != nil {
+		return nil, fmt.Errorf("unwrapping data keys: %w", err)
+	}
+	ask := make([]vault.WrappedKey, len(missing))
+	for n, i := range missing {
+		ask[n] = wrapped[i]
+	}
+	results, err := v.batch(ctx, "decrypt", tenant, ask)
+	if err != nil {
+		return nil, fmt.Errorf("unwrapping data keys: %w", err)
+	}
+	for n, i := range missing {
+		if out[i], err = decodeKey(results[n].Plaintext); err != nil {
+			return nil, fmt.Errorf("unwrapping data keys: %w", err)
+		}
+		v.keys.put(moment, tenant, wrapped[i], out[i])
+	}
+	return out, nil
+}
+
+// fromCache fills out with what is in memory and returns the places of the rest. Errors: vault.ErrCorrupt.
+func (v *Vault) fromCache(tenant uuid.UUID, wrapped []vault.WrappedKey, out []secret.Bytes) (missing []int, err error) {
+	for i, w := range wrapped {
+		if err := checkWrapped(w); err != nil {
+			return nil, err
+		}
+		if plain, ok := v.keys.get(tenant, w); ok {
+			out[i] = plain
+		} else {
+			missing = append(missing, i)
+		}
+	}
+	return missing, nil
+}
+
+// RewrapDataKeys implements vault.Keys, with one request.
+func (v *Vault) RewrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []vault.WrappedKey) ([]vault.WrappedKey, error) {
+	for _, w := range wrapped {
+		if err := checkWrapped(w); err != nil {
+			return nil, fmt.Errorf("re-wrapping data keys: %w", err)
+		}
+	}
+	results, err := v.batch(ctx, "rewrap", tenant, wrapped)
+	if err != nil {
+		return nil, fmt.Errorf("re-wrapping data keys: %w", err)
+	}
+	out := make([]vault.WrappedKey, len(wrapped))
+	for i, r := range results {
+		if out[i], err = parseWrapped(r.Ciphertext); err != nil {
+			return nil, fmt.Errorf("re-wrapping data keys: %w: the answer holds no wrapped key", vault.ErrUnavailable)
+		}
+	}
+	return out, nil
+}
+
+// batchResult is transit's outcome for one item of a batch.
+type batchResult struct {
+	Plaintext  string `json:"plaintext"`
+	Ciphertext string `json:"ciphertext"`
+	Error      string `json:"error"`
+}
+
+// batch sends wrapped keys through an operation of transit, and returns as many results. Errors: vault.ErrNoKey,
+// vault.ErrCorrupt.
+func (v *Vault) batch(ctx context.Context, operation string, tenant uuid.UUID, wrapped []vault.WrappedKey) ([]batchResult, error) {
+	var out []batchResult
+	for len(wrapped) > 0 {
+		n := min(batchSize, len(wrapped))
+		results, err := v.batchOnce(ctx, operation, tenant, wrapped[:n])
+		if err != nil {
+			return nil, err
+		}
+		out, wrapped = append(out, results...), wrapped[n:]
+	}
+	return out, nil
+}
+
+func (v *Vault) batchOnce(ctx context.Context, operation string, tenant uuid.UUID, wrapped []vault.WrappedKey) ([]batchResult, error) {
+	items := make([]map[string]string, len(wrapped))
+	for i, w := range wrapped {
+		items[i] = map[string]string{"ciphertext": string(w.Bytes)}
+	}
+	var got struct {
+		Results []batchResult `json:"batch_results"`
+	}
+	err := v.call(ctx, v.service, request{
+		method: http.MethodPut, path: v.transit(operation + "/" + keyName(tenant)), body: map[string]any{"batch_input": items},
+	}, &got)
+	// Where an item is bad, decrypt answers 400 with the results in place of words, and rewrap 200.
+	if e, ok := asAnswer(err); ok && e.status == http.StatusBadRequest && len(e.said) == 0 {
+		return nil, fmt.Errorf("%w: transit does not unwrap it under the tenant's key", vault.ErrCorrupt)
+	}
+	if err != nil {
+		return nil, keyError(err)
+	}
+	if len(got.Results) != len(wrapped) {
+		return nil, fmt.Errorf("%w: %d results for %d keys", vault.ErrUnavailable, len(got.Results), len(wrapped))
+	}
+	for _, r := range got.Results {
+		if r.Error != "" {
+			return nil, fmt.Errorf("%w: transit does not unwrap it under the tenant's key", vault.ErrCorrupt)
+		}
+	}
+	return got.Results, nil
+}
+
+// decodeKey decodes a data key. Errors: vault.ErrCorrupt: what transit unwrapped is not one.
+func decodeKey(text string) (secret.Bytes, error) {
+	plain, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(plain) != dataKeyBytes {
+		return secret.Bytes{}, fmt.Errorf("%w: a data key of %d bytes", vault.ErrCorrupt, len(plain))
+	}
+	return secret.NewBytes(plain), nil
+}
+
+// parseWrapped reads transit's form, vault:v<version>:<base64>, strictly: one wrapped key has one text.
+// Errors: vault.ErrCorrupt.
+func parseWrapped(text string) (vault.WrappedKey, error) {
+	rest, ok := strings.CutPrefix(text, "vault:v")
+	digits, body, colon := strings.Cut(rest, ":")
+	version, err := strconv.ParseInt(digits, 10, 32)
+	if !ok || !colon || err != nil || version < 1 || strconv.FormatInt(version, 10) != digits {
+		return vault.WrappedKey{}, fmt.Errorf("%w: a wrapped key of unknown form", vault.ErrCorrupt)
+	}
+	raw, err := base64.StdEncoding.Strict().DecodeString(body)
+	if err != nil || len(raw) == 0 || base64.StdEncoding.EncodeToString(raw) != body {
+		return vault.WrappedKey{}, fmt.Errorf("%w: a wrapped key of unknown form", vault.ErrCorrupt)
+	}
+	return vault.WrappedKey{Version: int(version), Bytes: []byte(text)}, nil
+}
+
+// checkWrapped refuses wrapped keys that are not of transit's form, or not of the version they claim: the database counts
+// versions before the oldest are made unusable.
+func checkWrapped(w vault.WrappedKey) error {
+	parsed, err := parseWrapped(string(w.Bytes))
+	if err == nil && parsed.Version != w.Version {
+		err = fmt.Errorf("%w: a wrapped key of another version than it claims", vault.ErrCorrupt)
+	}
+	return err
+}
