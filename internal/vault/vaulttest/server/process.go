@@ -53,6 +53,7 @@ func run(binary string, args ...string) (*process, string, error) {
 	if err != nil {
 		return nil, "", errors.Join(err, alive.Close(), write.Close())
 	}
+	_ = os.Remove(said.Name()) // both sides have it open; this way nothing stays behind
 	cmd := exec.Command("/bin/sh", append([]string{"-c", supervisor, "sh", binary}, args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = stdin, write, said, environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -100,7 +101,6 @@ func (p *process) close() {
 	p.once.Do(func() {
 		_ = p.alive.Close()
 		<-p.ended
-		_ = os.Remove(p.said.Name())
 	})
 }
 
