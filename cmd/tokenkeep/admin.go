@@ -38,7 +38,7 @@ func (s adminSettings) open(ctx context.Context, catalogue *provider.Catalogue) 
 	if p.db, err = s.openMigrated(ctx, log); err != nil {
 		return nil, nil, err
 	}
-	if p.vault, err = s.vaultSettings.open(ctx, p.db); err != nil {
+	if p.vault, err = s.vaultSettings.open(ctx, p.db, log); err != nil {
 		return nil, nil, errors.Join(err, p.close())
 	}
 	w, err := wire(p)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -29,15 +30,20 @@ type doctorCmd struct {
 // Help is what "tokenkeep doctor --help" says beside the flags.
 func (doctorCmd) Help() string {
 	return `Run it with the settings of serve, whether that runs or not. Each line is a check: what holds after a tick, and after a
-cross what does not and how to mend it. Exit code 1 where there is a cross. It changes nothing, but that the vault notes
-a key of the operator's.`
+cross what does not and how to mend it. Exit code 1 where there is a cross. It changes nothing, but that the
+embedded vault notes a key of the operator's, and HashiCorp Vault that a key for trying was destroyed.`
 }
 
 // check is one line of the doctor: what it found to hold, or an error that says how to mend it.
 type check func(context.Context, *patient) (holds string, err error)
 
 // patient is what checks find out for those after them.
-type patient struct{ db *database.DB }
+type patient struct {
+	db *database.DB
+	// answers is true where HashiCorp Vault does; vault is that one, open.
+	answers bool
+	vault   vault.Vault
+}
 
 // errSkipped is for a check that cannot be made because of a cross above.
 var errSkipped = errors.New("not checked, for want of the above")
@@ -46,7 +52,8 @@ var errSkipped = errors.New("not checked, for want of the above")
 func (c *doctorCmd) Run(t *terminal, sig signals) error {
 	p := &patient{}
 	failed := 0
-	for _, check := range []check{c.checkPublic, c.checkDatabase, c.checkMigrations, c.checkRootKey, c.checkVault, c.checkOperator, c.checkProviders} {
+	checks := slices.Concat([]check{c.checkPublic, c.checkDatabase, c.checkMigrations}, c.vaultChecks(), []check{c.checkOperator, c.checkProviders})
+	for _, check := range checks {
 		holds, err := check(sig.stop, p)
 		line := "✓ " + holds
 		if err != nil {
@@ -57,10 +64,8 @@ func (c *doctorCmd) Run(t *terminal, sig signals) error {
 			return err
 		}
 	}
-	if p.db != nil {
-		if err := p.db.Close(); err != nil {
-			return err
-		}
+	if err := (parts{db: p.db, vault: p.vault}).close(); err != nil {
+		return err
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of the checks failed", failed)
@@ -124,7 +129,7 @@ func (c *doctorCmd) checkVault(ctx context.Context, p *patient) (string, error) 
 		}
 		return "the vault " + c.VaultFile + " is not there yet; the first start makes it", nil
 	}
-	v, err := c.vaultSettings.open(ctx, p.db)
+	v, err := c.vaultSettings.open(ctx, p.db, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return "", err
 	}

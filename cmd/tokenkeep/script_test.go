@@ -140,9 +140,15 @@ func environment(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR"), "GORACE=" + ts.Getenv("GORACE")}
 	for _, name := range []string{
 		"LISTEN", "PUBLIC_URL", "DATABASE_URL", "VAULT", "VAULT_FILE", "ROOT_KEY_FILE", "OPERATOR_KEY_FILE", "PROVIDERS_FILE", "PLAYGROUND", "INTROSPECTION",
+		"VAULT_ROLE_ID", "VAULT_SECRET_ID_FILE",
 	} {
 		if value := ts.Getenv("TOKENKEEP_" + name); value != "" {
 			env = append(env, "TOKENKEEP_"+name+"="+value)
+		}
+	}
+	for _, name := range []string{"VAULT_ADDR", "VAULT_TOKEN"} {
+		if value := ts.Getenv(name); value != "" {
+			env = append(env, name+"="+value)
 		}
 	}
 	return env

@@ -90,7 +90,7 @@ func (c *serveCmd) connect(ctx context.Context, p parts) (parts, error) {
 	if p.db, err = c.openMigrated(ctx, p.log); err != nil {
 		return p, err
 	}
-	if p.vault, err = c.vaultSettings.open(ctx, p.db); err != nil {
+	if p.vault, err = c.vaultSettings.open(ctx, p.db, p.log); err != nil {
 		return p, errors.Join(err, p.close())
 	}
 	return p, nil

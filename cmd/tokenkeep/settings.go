@@ -28,9 +28,10 @@ type databaseSettings struct {
 
 // vaultSettings say where the vault is and what opens it.
 type vaultSettings struct {
-	Vault       string `env:"TOKENKEEP_VAULT" default:"embedded" placeholder:"KIND" help:"embedded, the only one in this version (${default})."`
+	Vault       string `env:"TOKENKEEP_VAULT" default:"embedded" placeholder:"KIND" help:"embedded or hashicorp (${default})."`
 	VaultFile   string `env:"TOKENKEEP_VAULT_FILE" placeholder:"FILE" help:"The embedded vault's file; made at the first start."`
 	RootKeyFile string `env:"TOKENKEEP_ROOT_KEY_FILE" placeholder:"FILE" help:"File with the key that opens the embedded vault; tokenkeep rootkey create makes one."`
+	hashicorpSettings
 }
 
 // providerSettings add providers to the built-in ones.
@@ -99,9 +100,9 @@ func migrated(ctx context.Context, db *database.DB) error {
 func (s vaultSettings) check() error {
 	switch {
 	case s.Vault == "hashicorp":
-		return errors.New("TOKENKEEP_VAULT is hashicorp, which this version does not have yet: set it to embedded")
+		return s.hashicorpSettings.check()
 	case s.Vault != "embedded":
-		return fmt.Errorf("TOKENKEEP_VAULT is %q, which is no kind of vault: set it to embedded", s.Vault)
+		return fmt.Errorf("TOKENKEEP_VAULT is %q, which is no kind of vault: set it to embedded or hashicorp", s.Vault)
 	case s.VaultFile == "":
 		return missing("vault-file", "TOKENKEEP_VAULT_FILE", "the path of the vault's file, such as /var/lib/tokenkeep/vault.db")
 	case s.RootKeyFile == "":
@@ -122,11 +123,19 @@ func (s vaultSettings) rootKey() (secret.Bytes, error) {
 	return key, err
 }
 
-// open opens the vault, which it makes for a database that is new as well.
-func (s vaultSettings) open(ctx context.Context, db *database.DB) (vault.Vault, error) {
+// open opens the vault. log is told what a vault has to say while it is open.
+func (s vaultSettings) open(ctx context.Context, db *database.DB, log *slog.Logger) (vault.Vault, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
+	if s.Vault == "hashicorp" {
+		return s.hashicorpSettings.open(ctx, log)
+	}
+	return s.openEmbedded(ctx, db)
+}
+
+// openEmbedded opens the vault's file, which it makes for a database that is new as well.
+func (s vaultSettings) openEmbedded(ctx context.Context, db *database.DB) (vault.Vault, error) {
 	key, err := s.rootKey()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tokenkeep/tokenkeep/internal/vault/vaulttest/server"
+)
+
+// readOnly is a policy that lets its holder look and do nothing.
+const readOnly = `
+path "secret/*" { capabilities = ["read", "list"] }
+path "transit/*" { capabilities = ["read", "list"] }
+path "transit/hmac/*" { capabilities = ["update"] }`
+
+// TestVaultScripts runs the scripts that need HashiCorp Vault, against a real server. $ROOT is its root token, $READER a
+// token that may only read; $ROLE is an AppRole, whose secret id is in the file secret-id.
+func TestVaultScripts(t *testing.T) {
+	vault := server.Start(t, server.Options{})
+	vault.Policy(t, "reader", readOnly)
+	vault.Policy(t, "service", `path "*" { capabilities = ["create", "read", "update", "delete", "list"] }`)
+	vault.EnableAuth(t, "approle", "approle")
+	role := vault.AppRole(t, "approle", "tokenkeep", map[string]any{"token_policies": "service", "token_ttl": "1h"})
+	secretID := vault.SecretID(t, "approle", "tokenkeep")
+	reader := vault.NewToken(t, 0, "reader")
+	sealed := server.Start(t, server.Options{Dir: t.TempDir()})
+	sealed.Seal(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script/vault", Cmds: scriptCommands(), RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			for name, value := range map[string]string{
+				"DATABASE": "sqlite://" + filepath.Join(e.WorkDir, "tokenkeep.db"), "ADDRESS": vault.Address(), "SEALED": sealed.Address(),
+				"ROOT": vault.Token(), "READER": reader, "ROLE": role, "SECRET_ID": secretID,
+			} {
+				e.Setenv(name, value)
+			}
+			return clean(e)
+		},
+	})
+}
