@@ -27,6 +27,8 @@ type APIKey struct {
 	Prefix string `json:"prefix,omitempty"`
 	// HMAC-SHA256 under the vault's pepper.
 	Hash []byte `json:"-"`
+	// HMAC-SHA256 over the row's rights, under the same pepper; none on a revoked key.
+	Seal []byte `json:"-"`
 	// Scopes holds the value of the "scopes" field.
 	Scopes []string `json:"scopes,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -45,7 +47,7 @@ func (*APIKey) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case apikey.FieldHash, apikey.FieldScopes:
+		case apikey.FieldHash, apikey.FieldSeal, apikey.FieldScopes:
 			values[i] = new([]byte)
 		case apikey.FieldName, apikey.FieldPrefix:
 			values[i] = new(sql.NullString)
@@ -97,6 +99,12 @@ func (_m *APIKey) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field hash", values[i])
 			} else if value != nil {
 				_m.Hash = *value
+			}
+		case apikey.FieldSeal:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field seal", values[i])
+			} else if value != nil {
+				_m.Seal = *value
 			}
 		case apikey.FieldScopes:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -179,6 +187,8 @@ func (_m *APIKey) String() string {
 	builder.WriteString(_m.Prefix)
 	builder.WriteString(", ")
 	builder.WriteString("hash=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("seal=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("scopes=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Scopes))

@@ -48,6 +48,12 @@ func (_c *APIKeyCreate) SetHash(v []byte) *APIKeyCreate {
 	return _c
 }
 
+// SetSeal sets the "seal" field.
+func (_c *APIKeyCreate) SetSeal(v []byte) *APIKeyCreate {
+	_c.mutation.SetSeal(v)
+	return _c
+}
+
 // SetScopes sets the "scopes" field.
 func (_c *APIKeyCreate) SetScopes(v []string) *APIKeyCreate {
 	_c.mutation.SetScopes(v)
@@ -255,6 +261,10 @@ func (_c *APIKeyCreate) createSpec() (*APIKey, *sqlgraph.CreateSpec) {
 		_spec.SetField(apikey.FieldHash, field.TypeBytes, value)
 		_node.Hash = value
 	}
+	if value, ok := _c.mutation.Seal(); ok {
+		_spec.SetField(apikey.FieldSeal, field.TypeBytes, value)
+		_node.Seal = value
+	}
 	if value, ok := _c.mutation.Scopes(); ok {
 		_spec.SetField(apikey.FieldScopes, field.TypeJSON, value)
 		_node.Scopes = value
@@ -336,6 +346,24 @@ func (u *APIKeyUpsert) SetName(v string) *APIKeyUpsert {
 // UpdateName sets the "name" field to the value that was provided on create.
 func (u *APIKeyUpsert) UpdateName() *APIKeyUpsert {
 	u.SetExcluded(apikey.FieldName)
+	return u
+}
+
+// SetSeal sets the "seal" field.
+func (u *APIKeyUpsert) SetSeal(v []byte) *APIKeyUpsert {
+	u.Set(apikey.FieldSeal, v)
+	return u
+}
+
+// UpdateSeal sets the "seal" field to the value that was provided on create.
+func (u *APIKeyUpsert) UpdateSeal() *APIKeyUpsert {
+	u.SetExcluded(apikey.FieldSeal)
+	return u
+}
+
+// ClearSeal clears the value of the "seal" field.
+func (u *APIKeyUpsert) ClearSeal() *APIKeyUpsert {
+	u.SetNull(apikey.FieldSeal)
 	return u
 }
 
@@ -476,6 +504,27 @@ func (u *APIKeyUpsertOne) SetName(v string) *APIKeyUpsertOne {
 func (u *APIKeyUpsertOne) UpdateName() *APIKeyUpsertOne {
 	return u.Update(func(s *APIKeyUpsert) {
 		s.UpdateName()
+	})
+}
+
+// SetSeal sets the "seal" field.
+func (u *APIKeyUpsertOne) SetSeal(v []byte) *APIKeyUpsertOne {
+	return u.Update(func(s *APIKeyUpsert) {
+		s.SetSeal(v)
+	})
+}
+
+// UpdateSeal sets the "seal" field to the value that was provided on create.
+func (u *APIKeyUpsertOne) UpdateSeal() *APIKeyUpsertOne {
+	return u.Update(func(s *APIKeyUpsert) {
+		s.UpdateSeal()
+	})
+}
+
+// ClearSeal clears the value of the "seal" field.
+func (u *APIKeyUpsertOne) ClearSeal() *APIKeyUpsertOne {
+	return u.Update(func(s *APIKeyUpsert) {
+		s.ClearSeal()
 	})
 }
 
@@ -794,6 +843,27 @@ func (u *APIKeyUpsertBulk) SetName(v string) *APIKeyUpsertBulk {
 func (u *APIKeyUpsertBulk) UpdateName() *APIKeyUpsertBulk {
 	return u.Update(func(s *APIKeyUpsert) {
 		s.UpdateName()
+	})
+}
+
+// SetSeal sets the "seal" field.
+func (u *APIKeyUpsertBulk) SetSeal(v []byte) *APIKeyUpsertBulk {
+	return u.Update(func(s *APIKeyUpsert) {
+		s.SetSeal(v)
+	})
+}
+
+// UpdateSeal sets the "seal" field to the value that was provided on create.
+func (u *APIKeyUpsertBulk) UpdateSeal() *APIKeyUpsertBulk {
+	return u.Update(func(s *APIKeyUpsert) {
+		s.UpdateSeal()
+	})
+}
+
+// ClearSeal clears the value of the "seal" field.
+func (u *APIKeyUpsertBulk) ClearSeal() *APIKeyUpsertBulk {
+	return u.Update(func(s *APIKeyUpsert) {
+		s.ClearSeal()
 	})
 }
 

@@ -44,6 +44,18 @@ func (_u *APIKeyUpdate) SetNillableName(v *string) *APIKeyUpdate {
 	return _u
 }
 
+// SetSeal sets the "seal" field.
+func (_u *APIKeyUpdate) SetSeal(v []byte) *APIKeyUpdate {
+	_u.mutation.SetSeal(v)
+	return _u
+}
+
+// ClearSeal clears the value of the "seal" field.
+func (_u *APIKeyUpdate) ClearSeal() *APIKeyUpdate {
+	_u.mutation.ClearSeal()
+	return _u
+}
+
 // SetScopes sets the "scopes" field.
 func (_u *APIKeyUpdate) SetScopes(v []string) *APIKeyUpdate {
 	_u.mutation.SetScopes(v)
@@ -179,6 +191,12 @@ func (_u *APIKeyUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(apikey.FieldName, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Seal(); ok {
+		_spec.SetField(apikey.FieldSeal, field.TypeBytes, value)
+	}
+	if _u.mutation.SealCleared() {
+		_spec.ClearField(apikey.FieldSeal, field.TypeBytes)
+	}
 	if value, ok := _u.mutation.Scopes(); ok {
 		_spec.SetField(apikey.FieldScopes, field.TypeJSON, value)
 	}
@@ -238,6 +256,18 @@ func (_u *APIKeyUpdateOne) SetNillableName(v *string) *APIKeyUpdateOne {
 	if v != nil {
 		_u.SetName(*v)
 	}
+	return _u
+}
+
+// SetSeal sets the "seal" field.
+func (_u *APIKeyUpdateOne) SetSeal(v []byte) *APIKeyUpdateOne {
+	_u.mutation.SetSeal(v)
+	return _u
+}
+
+// ClearSeal clears the value of the "seal" field.
+func (_u *APIKeyUpdateOne) ClearSeal() *APIKeyUpdateOne {
+	_u.mutation.ClearSeal()
 	return _u
 }
 
@@ -405,6 +435,12 @@ func (_u *APIKeyUpdateOne) sqlSave(ctx context.Context) (_node *APIKey, err erro
 	}
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(apikey.FieldName, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Seal(); ok {
+		_spec.SetField(apikey.FieldSeal, field.TypeBytes, value)
+	}
+	if _u.mutation.SealCleared() {
+		_spec.ClearField(apikey.FieldSeal, field.TypeBytes)
 	}
 	if value, ok := _u.mutation.Scopes(); ok {
 		_spec.SetField(apikey.FieldScopes, field.TypeJSON, value)

@@ -65,6 +65,7 @@ type APIKeyMutation struct {
 	name          *string
 	prefix        *string
 	hash          *[]byte
+	seal          *[]byte
 	scopes        *[]string
 	appendscopes  []string
 	created_at    *time.Time
@@ -323,6 +324,55 @@ func (m *APIKeyMutation) OldHash(ctx context.Context) (v []byte, err error) {
 // ResetHash resets all changes to the "hash" field.
 func (m *APIKeyMutation) ResetHash() {
 	m.hash = nil
+}
+
+// SetSeal sets the "seal" field.
+func (m *APIKeyMutation) SetSeal(b []byte) {
+	m.seal = &b
+}
+
+// Seal returns the value of the "seal" field in the mutation.
+func (m *APIKeyMutation) Seal() (r []byte, exists bool) {
+	v := m.seal
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeal returns the old "seal" field's value of the APIKey entity.
+// If the APIKey object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *APIKeyMutation) OldSeal(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeal is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeal requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeal: %w", err)
+	}
+	return oldValue.Seal, nil
+}
+
+// ClearSeal clears the value of the "seal" field.
+func (m *APIKeyMutation) ClearSeal() {
+	m.seal = nil
+	m.clearedFields[apikey.FieldSeal] = struct{}{}
+}
+
+// SealCleared returns if the "seal" field was cleared in this mutation.
+func (m *APIKeyMutation) SealCleared() bool {
+	_, ok := m.clearedFields[apikey.FieldSeal]
+	return ok
+}
+
+// ResetSeal resets all changes to the "seal" field.
+func (m *APIKeyMutation) ResetSeal() {
+	m.seal = nil
+	delete(m.clearedFields, apikey.FieldSeal)
 }
 
 // SetScopes sets the "scopes" field.
@@ -593,7 +643,7 @@ func (m *APIKeyMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *APIKeyMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.tenant_id != nil {
 		fields = append(fields, apikey.FieldTenantID)
 	}
@@ -605,6 +655,9 @@ func (m *APIKeyMutation) Fields() []string {
 	}
 	if m.hash != nil {
 		fields = append(fields, apikey.FieldHash)
+	}
+	if m.seal != nil {
+		fields = append(fields, apikey.FieldSeal)
 	}
 	if m.scopes != nil {
 		fields = append(fields, apikey.FieldScopes)
@@ -637,6 +690,8 @@ func (m *APIKeyMutation) Field(name string) (ent.Value, bool) {
 		return m.Prefix()
 	case apikey.FieldHash:
 		return m.Hash()
+	case apikey.FieldSeal:
+		return m.Seal()
 	case apikey.FieldScopes:
 		return m.Scopes()
 	case apikey.FieldCreatedAt:
@@ -664,6 +719,8 @@ func (m *APIKeyMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldPrefix(ctx)
 	case apikey.FieldHash:
 		return m.OldHash(ctx)
+	case apikey.FieldSeal:
+		return m.OldSeal(ctx)
 	case apikey.FieldScopes:
 		return m.OldScopes(ctx)
 	case apikey.FieldCreatedAt:
@@ -710,6 +767,13 @@ func (m *APIKeyMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetHash(v)
+		return nil
+	case apikey.FieldSeal:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeal(v)
 		return nil
 	case apikey.FieldScopes:
 		v, ok := value.([]string)
@@ -776,6 +840,9 @@ func (m *APIKeyMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *APIKeyMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(apikey.FieldSeal) {
+		fields = append(fields, apikey.FieldSeal)
+	}
 	if m.FieldCleared(apikey.FieldExpiresAt) {
 		fields = append(fields, apikey.FieldExpiresAt)
 	}
@@ -799,6 +866,9 @@ func (m *APIKeyMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *APIKeyMutation) ClearField(name string) error {
 	switch name {
+	case apikey.FieldSeal:
+		m.ClearSeal()
+		return nil
 	case apikey.FieldExpiresAt:
 		m.ClearExpiresAt()
 		return nil
@@ -827,6 +897,9 @@ func (m *APIKeyMutation) ResetField(name string) error {
 		return nil
 	case apikey.FieldHash:
 		m.ResetHash()
+		return nil
+	case apikey.FieldSeal:
+		m.ResetSeal()
 		return nil
 	case apikey.FieldScopes:
 		m.ResetScopes()

@@ -63,7 +63,7 @@ type service struct {
 
 // wire makes a service of its parts. Nothing runs yet.
 func wire(p parts) (*service, error) {
-	tenants := tenancy.New(tenancy.Options{DB: p.db, Vault: p.vault, Operator: p.operator})
+	tenants := tenancy.New(tenancy.Options{DB: p.db, Vault: p.vault, Operator: p.operator, Logger: p.log})
 	apps := app.New(app.Options{DB: p.db, Keys: p.vault, Providers: p.catalogue, PublicURL: p.publicURL})
 	connections, err := connection.New(connection.Options{
 		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{}), Zoom: zoom.New(zoom.Options{}),

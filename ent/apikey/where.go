@@ -75,6 +75,11 @@ func Hash(v []byte) predicate.APIKey {
 	return predicate.APIKey(sql.FieldEQ(FieldHash, v))
 }
 
+// Seal applies equality check predicate on the "seal" field. It's identical to SealEQ.
+func Seal(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldSeal, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.APIKey {
 	return predicate.APIKey(sql.FieldEQ(FieldCreatedAt, v))
@@ -303,6 +308,56 @@ func HashLT(v []byte) predicate.APIKey {
 // HashLTE applies the LTE predicate on the "hash" field.
 func HashLTE(v []byte) predicate.APIKey {
 	return predicate.APIKey(sql.FieldLTE(FieldHash, v))
+}
+
+// SealEQ applies the EQ predicate on the "seal" field.
+func SealEQ(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldEQ(FieldSeal, v))
+}
+
+// SealNEQ applies the NEQ predicate on the "seal" field.
+func SealNEQ(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNEQ(FieldSeal, v))
+}
+
+// SealIn applies the In predicate on the "seal" field.
+func SealIn(vs ...[]byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldIn(FieldSeal, vs...))
+}
+
+// SealNotIn applies the NotIn predicate on the "seal" field.
+func SealNotIn(vs ...[]byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotIn(FieldSeal, vs...))
+}
+
+// SealGT applies the GT predicate on the "seal" field.
+func SealGT(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGT(FieldSeal, v))
+}
+
+// SealGTE applies the GTE predicate on the "seal" field.
+func SealGTE(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldGTE(FieldSeal, v))
+}
+
+// SealLT applies the LT predicate on the "seal" field.
+func SealLT(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLT(FieldSeal, v))
+}
+
+// SealLTE applies the LTE predicate on the "seal" field.
+func SealLTE(v []byte) predicate.APIKey {
+	return predicate.APIKey(sql.FieldLTE(FieldSeal, v))
+}
+
+// SealIsNil applies the IsNil predicate on the "seal" field.
+func SealIsNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldIsNull(FieldSeal))
+}
+
+// SealNotNil applies the NotNil predicate on the "seal" field.
+func SealNotNil() predicate.APIKey {
+	return predicate.APIKey(sql.FieldNotNull(FieldSeal))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

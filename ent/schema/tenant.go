@@ -43,6 +43,7 @@ func (APIKey) Fields() []ent.Field {
 		field.String("name").NotEmpty(),
 		field.String("prefix").Immutable().Comment("First characters of the key, to recognize it by."),
 		field.Bytes("hash").Immutable().Sensitive().Comment("HMAC-SHA256 under the vault's pepper."),
+		field.Bytes("seal").Optional().Sensitive().Comment("HMAC-SHA256 over the row's rights, under the same pepper; none on a revoked key."),
 		field.JSON("scopes", []string{}),
 		field.Time("created_at").Default(now).Immutable(),
 		field.Time("expires_at").Optional().Nillable(),

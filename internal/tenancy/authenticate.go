@@ -12,13 +12,14 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/apikey"
 	enttenant "github.com/tokenkeep/tokenkeep/ent/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
 // Authenticate returns who the presented key stands for. An operator's viewer acts in no tenant yet; see ActIn.
-// Unknown, malformed, expired and revoked keys and those of a suspended tenant get the same answer, and all but the
-// malformed run the same statement. Errors: UNAUTHENTICATED, VAULT_UNAVAILABLE.
+// Unknown, malformed, expired and revoked keys, those of a suspended tenant and those whose row was tampered with get the
+// same answer, and all but the malformed run the same statement. Errors: UNAUTHENTICATED, VAULT_UNAVAILABLE.
 func (s *Service) Authenticate(ctx context.Context, presented secret.Text) (*tenant.Viewer, error) {
 	if strings.HasPrefix(presented.Reveal(), operatorPrefix) {
 		return s.authenticateOperator(presented)
@@ -35,7 +36,17 @@ func (s *Service) Authenticate(ctx context.Context, presented secret.Text) (*ten
 		s.hasher.forget(presented)
 		return nil, err
 	}
-	s.hasher.remember(presented, hash)
+	intact, proof, err := s.hasher.intact(ctx, presented, key)
+	if err != nil {
+		return nil, err
+	}
+	if !intact {
+		s.hasher.forget(presented)
+		s.log.ErrorContext(ctx, "an API key's row is not what was written when the key was made; the key is refused. Who can write the database?",
+			"key", id.Key.Format(key.ID), "tenant", id.Tenant.Format(key.TenantID))
+		return nil, nobody()
+	}
+	s.hasher.remember(presented, hash, proof)
 	s.used(ctx, key)
 	return &tenant.Viewer{Tenant: key.TenantID, KeyID: key.ID, Scopes: scopesOf(key)}, nil
 }
@@ -75,21 +86,21 @@ func ofActiveTenant(s *sql.Selector) {
 
 // ActIn returns the viewer of an operator who acts in a tenant, suspended ones included. Whoever is not an operator may
 // name his own tenant only. Errors: NOT_FOUND (also where it is another's).
-func (s *Service) ActIn(ctx context.Context, v *tenant.Viewer, id uuid.UUID) (*tenant.Viewer, error) {
+func (s *Service) ActIn(ctx context.Context, v *tenant.Viewer, u uuid.UUID) (*tenant.Viewer, error) {
 	if !v.IsOperator {
-		if v.Tenant != id {
+		if v.Tenant != u {
 			return nil, errs.New(errs.NotFound, "there is no such tenant")
 		}
 		return v, nil
 	}
-	exists, err := s.db.Ent.Tenant.Query().Where(enttenant.ID(id)).Exist(tenant.NewContext(ctx, v))
+	exists, err := s.db.Ent.Tenant.Query().Where(enttenant.ID(u)).Exist(tenant.NewContext(ctx, v))
 	if err != nil {
 		return nil, fmt.Errorf("looking for a tenant: %w", err)
 	}
 	if !exists {
 		return nil, errs.New(errs.NotFound, "there is no such tenant")
 	}
-	return &tenant.Viewer{Tenant: id, IsOperator: true}, nil
+	return &tenant.Viewer{Tenant: u, IsOperator: true}, nil
 }
 
 func scopesOf(k *ent.APIKey) []tenant.Scope {

@@ -18,7 +18,14 @@ const hashDomain = "tokenkeep.apikey.1\x00"
 type hasher struct {
 	vault vault.Vault
 	mu    sync.Mutex
-	known map[[sha256.Size]byte][]byte
+	known map[[sha256.Size]byte]remembered
+}
+
+// remembered is what needs no vault the next time.
+type remembered struct {
+	hash []byte
+	// proof is the digest of the row whose seal was checked.
+	proof [sha256.Size]byte
 }
 
 // maxKnown bounds the memory to a few megabytes.
@@ -27,10 +34,10 @@ const maxKnown = 1 << 15
 // hash returns HMAC-SHA256 of the key under the vault's pepper.
 func (h *hasher) hash(ctx context.Context, key secret.Text) ([]byte, error) {
 	h.mu.Lock()
-	hash, ok := h.known[digestOf(key)]
+	known, ok := h.known[digestOf(key)]
 	h.mu.Unlock()
 	if ok {
-		return hash, nil
+		return known.hash, nil
 	}
 	hash, err := h.vault.MAC(ctx, []byte(hashDomain+key.Reveal()))
 	if err != nil {
@@ -39,12 +46,21 @@ func (h *hasher) hash(ctx context.Context, key secret.Text) ([]byte, error) {
 	return hash, nil
 }
 
-// remember keeps the hash of a key that proved valid; where there is no room, one that chance picks gives way.
-func (h *hasher) remember(key secret.Text, hash []byte) {
+// proved reports whether the row with this proof was found intact before.
+func (h *hasher) proved(key secret.Text, proof [sha256.Size]byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known, ok := h.known[digestOf(key)]
+	return ok && known.proof == proof
+}
+
+// remember keeps the hash of a key that proved valid and the proof of its row; where there is no room, one that chance
+// picks gives way.
+func (h *hasher) remember(key secret.Text, hash []byte, proof [sha256.Size]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.known == nil {
-		h.known = map[[sha256.Size]byte][]byte{}
+		h.known = map[[sha256.Size]byte]remembered{}
 	}
 	for other := range h.known {
 		if len(h.known) < maxKnown {
@@ -52,7 +68,7 @@ func (h *hasher) remember(key secret.Text, hash []byte) {
 		}
 		delete(h.known, other)
 	}
-	h.known[digestOf(key)] = hash
+	h.known[digestOf(key)] = remembered{hash: hash, proof: proof}
 }
 
 // forget drops a key that is not valid any more, so that it takes the way of one that never was.

@@ -37,13 +37,13 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (*ent.APIKey
 	if beyond := in.beyond(v); beyond != nil {
 		return nil, secret.Text{}, audit.Refuse(ctx, s.db.Ent, beyond, audit.APIKeyCreate, "")
 	}
-	key, err := s.mint(ctx)
+	key, err := s.mint(ctx, v.Tenant, in)
 	if err != nil {
 		return nil, secret.Text{}, err
 	}
 	var made *ent.APIKey
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) (err error) {
-		made, err = s.insertKey(ctx, tx.Client(), in, key)
+		made, err = s.insertKey(ctx, tx.Client(), in.Name, key)
 		return err
 	})
 	if err != nil {
@@ -52,29 +52,32 @@ func (s *Service) CreateKey(ctx context.Context, in CreateKeyInput) (*ent.APIKey
 	return made, key.text, nil
 }
 
-// minted is a key with the hash that the database keeps.
+// minted is a key with what the database keeps of it.
 type minted struct {
 	text secret.Text
-	hash []byte
+	rights
+	seal []byte
 }
 
-// mint makes a key; the vault is asked before any transaction is open.
-func (s *Service) mint(ctx context.Context) (minted, error) {
-	text := newKey(tenantPrefix)
-	hash, err := s.hasher.hash(ctx, text)
-	return minted{text: text, hash: hash}, err
+// mint makes a key of the tenant; the vault is asked before any transaction is open.
+func (s *Service) mint(ctx context.Context, owner uuid.UUID, in CreateKeyInput) (minted, error) {
+	m := minted{text: newKey(tenantPrefix), rights: rights{id: id.New(), tenant: owner, expiresAt: micro(in.ExpiresAt)}}
+	for _, scope := range in.Scopes {
+		m.scopes = append(m.scopes, string(scope))
+	}
+	var err error
+	if m.hash, err = s.hasher.hash(ctx, m.text); err != nil {
+		return m, err
+	}
+	m.seal, err = s.hasher.seal(ctx, m.rights)
+	return m, err
 }
 
 // insertKey writes the row and its entry in the trail of the viewer's tenant.
-func (s *Service) insertKey(ctx context.Context, c *ent.Client, in CreateKeyInput, key minted) (*ent.APIKey, error) {
-	scopes := make([]string, len(in.Scopes))
-	for i, scope := range in.Scopes {
-		scopes[i] = string(scope)
-	}
-	row, err := c.APIKey.Create().
-		SetTenantID(tenant.FromContext(ctx).Tenant).
-		SetName(in.Name).SetPrefix(visible(key.text)).SetHash(key.hash).SetScopes(scopes).
-		SetNillableExpiresAt(micro(in.ExpiresAt)).SetCreatedAt(s.now()).
+func (s *Service) insertKey(ctx context.Context, c *ent.Client, name string, key minted) (*ent.APIKey, error) {
+	row, err := c.APIKey.Create().SetID(key.id).SetTenantID(key.tenant).
+		SetName(name).SetPrefix(visible(key.text)).SetHash(key.hash).SetSeal(key.seal).SetScopes(orNone(key.scopes)).
+		SetNillableExpiresAt(key.expiresAt).SetCreatedAt(s.now()).
 		Save(ctx)
 	if err != nil {
 		return nil, err
@@ -82,7 +85,16 @@ func (s *Service) insertKey(ctx context.Context, c *ent.Client, in CreateKeyInpu
 	return row, record(ctx, c, audit.APIKeyCreate, id.Key.Format(row.ID))
 }
 
-// RevokeKey ends a key of the viewer's tenant, from the next request on. One that is revoked already stays as it is.
+// orNone is an empty list where there is none: null is no list.
+func orNone(scopes []string) []string {
+	if scopes == nil {
+		return []string{}
+	}
+	return scopes
+}
+
+// RevokeKey ends a key of the viewer's tenant, from the next request on. Its seal goes too, so that taking back the time
+// of revocation does not revive it. One that is revoked already stays as it is.
 // Needs TENANT_ADMIN. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND.
 func (s *Service) RevokeKey(ctx context.Context, key uuid.UUID) (*ent.APIKey, error) {
 	object := id.Key.Format(key)
@@ -91,7 +103,7 @@ func (s *Service) RevokeKey(ctx context.Context, key uuid.UUID) (*ent.APIKey, er
 	}
 	var row *ent.APIKey
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) (err error) {
-		n, err := tx.APIKey.Update().Where(apikey.ID(key), apikey.RevokedAtIsNil()).SetRevokedAt(s.now()).Save(ctx)
+		n, err := tx.APIKey.Update().Where(apikey.ID(key), apikey.RevokedAtIsNil()).SetRevokedAt(s.now()).ClearSeal().Save(ctx)
 		if err != nil {
 			return err
 		}

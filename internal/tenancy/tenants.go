@@ -31,7 +31,7 @@ func (s *Service) CreateTenant(ctx context.Context, name string, meta map[string
 	if err := s.vault.CreateKey(ctx, u); err != nil {
 		return nil, secret.Text{}, fromVault("creating a tenant's key", err)
 	}
-	key, err := s.mint(ctx)
+	key, err := s.mint(ctx, u, CreateKeyInput{Scopes: []tenant.Scope{tenant.TenantAdmin}})
 	if err != nil {
 		return nil, secret.Text{}, err
 	}
@@ -64,7 +64,7 @@ func (s *Service) insertTenant(
 		return nil, err
 	}
 	inside := tenant.NewContext(ctx, &tenant.Viewer{Tenant: u, IsOperator: true})
-	_, err = s.insertKey(inside, c, CreateKeyInput{Name: firstKeyName, Scopes: []tenant.Scope{tenant.TenantAdmin}}, key)
+	_, err = s.insertKey(inside, c, firstKeyName, key)
 	return made, err
 }
 

@@ -1,0 +1,3 @@
+-- +goose Up
+-- add column "seal" to table: "api_keys"
+ALTER TABLE `api_keys` ADD COLUMN `seal` blob NULL;
