@@ -30,6 +30,7 @@ func weigh(c *generated.ComplexityRoot) {
 	c.Query.Credentials = func(child int, ids []string, _ *int) int { return costSecret + times(len(ids), child) }
 	c.Mutation.CreateConnection = func(child int, _ model.CreateConnectionInput) int { return costCall + child }
 	c.Mutation.RefreshConnection = func(child int, _ string) int { return costCall + child }
+	c.Mutation.ReportUnauthorized = func(child int, _ string, _ int) int { return costCall + child }
 	c.Mutation.DeleteConnection = func(child int, _ string) int { return costCall + child }
 }
 

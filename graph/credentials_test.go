@@ -114,6 +114,12 @@ func TestPayloads(t *testing.T) {
 	c, a, k, u := row(), &ent.OAuthApp{ID: id.New()}, &ent.APIKey{ID: id.New()}, &ent.Tenant{ID: id.New()}
 	s.connections.create = func(connection.CreateInput) (*ent.Connection, bool, error) { return c, false, nil }
 	s.connections.refresh = func(uuid.UUID) (*ent.Connection, error) { return c, nil }
+	s.connections.report = func(_ uuid.UUID, version int64) (*ent.Connection, error) {
+		if version != 7 {
+			t.Errorf("got version %d", version)
+		}
+		return c, nil
+	}
 	s.connections.remove = func(uuid.UUID) error { return nil }
 	s.apps.remove = func(uuid.UUID) error { return nil }
 	s.tenants.revokeKey = func(uuid.UUID) (*ent.APIKey, error) { return k, nil }
@@ -128,18 +134,20 @@ func TestPayloads(t *testing.T) {
 	data := s.must(t, `mutation($c: ID!, $a: ID!, $k: ID!, $t: ID!) {
 		createConnection(input: {grant: {apiKey: {apiKey: "k"}}}) { created connection { id } }
 		refreshConnection(id: $c) { connection { id } }
+		reportUnauthorized(connection: $c, version: 7) { connection { id } }
 		deleteConnection(id: $c) { deletedId }
 		deleteOAuthApp(id: $a) { deletedId }
 		revokeAPIKey(id: $k) { apiKey { id } }
 		updateTenant(input: {id: $t, metadata: null}) { tenant { id } }
 	}`, map[string]any{"c": cid, "a": aid, "k": kid, "t": tid})
 	want := map[string]any{
-		"createConnection":  map[string]any{"created": false, "connection": map[string]any{"id": cid}},
-		"refreshConnection": map[string]any{"connection": map[string]any{"id": cid}},
-		"deleteConnection":  map[string]any{"deletedId": cid},
-		"deleteOAuthApp":    map[string]any{"deletedId": aid},
-		"revokeAPIKey":      map[string]any{"apiKey": map[string]any{"id": kid}},
-		"updateTenant":      map[string]any{"tenant": map[string]any{"id": tid}},
+		"createConnection":   map[string]any{"created": false, "connection": map[string]any{"id": cid}},
+		"refreshConnection":  map[string]any{"connection": map[string]any{"id": cid}},
+		"reportUnauthorized": map[string]any{"connection": map[string]any{"id": cid}},
+		"deleteConnection":   map[string]any{"deletedId": cid},
+		"deleteOAuthApp":     map[string]any{"deletedId": aid},
+		"revokeAPIKey":       map[string]any{"apiKey": map[string]any{"id": kid}},
+		"updateTenant":       map[string]any{"tenant": map[string]any{"id": tid}},
 	}
 	if diff := cmp.Diff(want, data); diff != "" {
 		t.Error(diff)

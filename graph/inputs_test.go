@@ -200,6 +200,7 @@ func TestIDsOfMutations(t *testing.T) {
 		for _, test := range []struct{ query, field string }{
 			{`mutation($id: ID!) { deleteConnection(id: $id) { deletedId } }`, "id"},
 			{`mutation($id: ID!) { refreshConnection(id: $id) { connection { id } } }`, "id"},
+			{`mutation($id: ID!) { reportUnauthorized(connection: $id, version: 1) { connection { id } } }`, "connection"},
 			{`mutation($id: ID!) { updateConnection(input: {id: $id}) { connection { id } } }`, "id"},
 			{`mutation($id: ID!) { createConnection(input: {app: $id, grant: {apiKey: {apiKey: "k"}}}) { created } }`, "app"},
 			{`mutation($id: ID!) { updateOAuthApp(input: {id: $id}) { app { id } } }`, "id"},

@@ -29,6 +29,7 @@ type connections struct {
 	update      func(connection.UpdateInput) (*ent.Connection, error)
 	remove      func(uuid.UUID) error
 	refresh     func(uuid.UUID) (*ent.Connection, error)
+	report      func(u uuid.UUID, version int64) (*ent.Connection, error)
 	credential  func(connection.Selector, *int) (connection.Result, error)
 	credentials func([]uuid.UUID, *int) ([]connection.Result, error)
 }
@@ -42,6 +43,9 @@ func (c *connections) Update(_ context.Context, in connection.UpdateInput) (*ent
 func (c *connections) Delete(_ context.Context, u uuid.UUID) error { return c.remove(u) }
 func (c *connections) Refresh(_ context.Context, u uuid.UUID) (*ent.Connection, error) {
 	return c.refresh(u)
+}
+func (c *connections) ReportUnauthorized(_ context.Context, u uuid.UUID, version int64) (*ent.Connection, error) {
+	return c.report(u, version)
 }
 func (c *connections) Credential(_ context.Context, of connection.Selector, ttl *int) (connection.Result, error) {
 	return c.credential(of, ttl)

@@ -61,6 +61,18 @@ func (r *mutationResolver) RefreshConnection(ctx context.Context, id string) (*m
 	return &model.RefreshConnectionPayload{Connection: model.ConnectionOf(c)}, nil
 }
 
+func (r *mutationResolver) ReportUnauthorized(ctx context.Context, connection string, version int) (*model.ReportUnauthorizedPayload, error) {
+	u, err := parse(tkid.Connection, "connection", connection)
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.connections.ReportUnauthorized(ctx, u, int64(version))
+	if err != nil {
+		return nil, err
+	}
+	return &model.ReportUnauthorizedPayload{Connection: model.ConnectionOf(c)}, nil
+}
+
 func (r *mutationResolver) CreateOAuthApp(ctx context.Context, input model.CreateOAuthAppInput) (*model.CreateOAuthAppPayload, error) {
 	a, err := r.apps.Create(ctx, createAppInput(input))
 	if err != nil {

@@ -18,6 +18,7 @@ type Connections interface {
 	Update(ctx context.Context, in connection.UpdateInput) (*ent.Connection, error)
 	Delete(ctx context.Context, id uuid.UUID) error
 	Refresh(ctx context.Context, id uuid.UUID) (*ent.Connection, error)
+	ReportUnauthorized(ctx context.Context, id uuid.UUID, version int64) (*ent.Connection, error)
 	Credential(ctx context.Context, of connection.Selector, minTTL *int) (connection.Result, error)
 	Credentials(ctx context.Context, ids []uuid.UUID, minTTL *int) ([]connection.Result, error)
 }

@@ -167,19 +167,20 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		CreateAPIKey      func(childComplexity int, input model.CreateAPIKeyInput) int
-		CreateConnection  func(childComplexity int, input model.CreateConnectionInput) int
-		CreateOAuthApp    func(childComplexity int, input model.CreateOAuthAppInput) int
-		CreateTenant      func(childComplexity int, input model.CreateTenantInput) int
-		DeleteConnection  func(childComplexity int, id string) int
-		DeleteOAuthApp    func(childComplexity int, id string) int
-		DeleteTenant      func(childComplexity int, id string, immediately *bool) int
-		RefreshConnection func(childComplexity int, id string) int
-		RevokeAPIKey      func(childComplexity int, id string) int
-		RotateTenantKey   func(childComplexity int, id string) int
-		UpdateConnection  func(childComplexity int, input model.UpdateConnectionInput) int
-		UpdateOAuthApp    func(childComplexity int, input model.UpdateOAuthAppInput) int
-		UpdateTenant      func(childComplexity int, input model.UpdateTenantInput) int
+		CreateAPIKey       func(childComplexity int, input model.CreateAPIKeyInput) int
+		CreateConnection   func(childComplexity int, input model.CreateConnectionInput) int
+		CreateOAuthApp     func(childComplexity int, input model.CreateOAuthAppInput) int
+		CreateTenant       func(childComplexity int, input model.CreateTenantInput) int
+		DeleteConnection   func(childComplexity int, id string) int
+		DeleteOAuthApp     func(childComplexity int, id string) int
+		DeleteTenant       func(childComplexity int, id string, immediately *bool) int
+		RefreshConnection  func(childComplexity int, id string) int
+		ReportUnauthorized func(childComplexity int, connection string, version int) int
+		RevokeAPIKey       func(childComplexity int, id string) int
+		RotateTenantKey    func(childComplexity int, id string) int
+		UpdateConnection   func(childComplexity int, input model.UpdateConnectionInput) int
+		UpdateOAuthApp     func(childComplexity int, input model.UpdateOAuthAppInput) int
+		UpdateTenant       func(childComplexity int, input model.UpdateTenantInput) int
 	}
 
 	NotConnected struct {
@@ -266,6 +267,10 @@ type ComplexityRoot struct {
 		Connection func(childComplexity int) int
 	}
 
+	ReportUnauthorizedPayload struct {
+		Connection func(childComplexity int) int
+	}
+
 	RevokeAPIKeyPayload struct {
 		APIKey func(childComplexity int) int
 	}
@@ -331,6 +336,7 @@ type MutationResolver interface {
 	UpdateConnection(ctx context.Context, input model.UpdateConnectionInput) (*model.UpdateConnectionPayload, error)
 	DeleteConnection(ctx context.Context, id string) (*model.DeleteConnectionPayload, error)
 	RefreshConnection(ctx context.Context, id string) (*model.RefreshConnectionPayload, error)
+	ReportUnauthorized(ctx context.Context, connection string, version int) (*model.ReportUnauthorizedPayload, error)
 	CreateOAuthApp(ctx context.Context, input model.CreateOAuthAppInput) (*model.CreateOAuthAppPayload, error)
 	UpdateOAuthApp(ctx context.Context, input model.UpdateOAuthAppInput) (*model.UpdateOAuthAppPayload, error)
 	DeleteOAuthApp(ctx context.Context, id string) (*model.DeleteOAuthAppPayload, error)
@@ -947,6 +953,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RefreshConnection(childComplexity, args["id"].(string)), true
+	case "Mutation.reportUnauthorized":
+		if e.ComplexityRoot.Mutation.ReportUnauthorized == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_reportUnauthorized_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReportUnauthorized(childComplexity, args["connection"].(string), args["version"].(int)), true
 	case "Mutation.revokeAPIKey":
 		if e.ComplexityRoot.Mutation.RevokeAPIKey == nil {
 			break
@@ -1392,6 +1409,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RefreshConnectionPayload.Connection(childComplexity), true
+
+	case "ReportUnauthorizedPayload.connection":
+		if e.ComplexityRoot.ReportUnauthorizedPayload.Connection == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReportUnauthorizedPayload.Connection(childComplexity), true
 
 	case "RevokeAPIKeyPayload.apiKey":
 		if e.ComplexityRoot.RevokeAPIKeyPayload.APIKey == nil {
@@ -1924,6 +1948,10 @@ type DeleteConnectionPayload {
 type RefreshConnectionPayload {
   connection: Connection!
 }
+
+type ReportUnauthorizedPayload {
+  connection: Connection!
+}
 `, BuiltIn: false},
 	{Name: "../credentials.graphqls", Input: `input CredentialSelector @oneOf {
   connection: ID
@@ -2043,6 +2071,8 @@ type Mutation {
   deleteConnection(id: ID!): DeleteConnectionPayload!
   "Refreshes now, whatever the expiry. At most one refresh runs for a connection at any time."
   refreshConnection(id: ID!): RefreshConnectionPayload!
+  "A caller met a 401 with this version of the credential. Triggers at most one refresh for that version, and none within a minimum interval."
+  reportUnauthorized(connection: ID!, version: Int!): ReportUnauthorizedPayload!
   createOAuthApp(input: CreateOAuthAppInput!): CreateOAuthAppPayload!
   updateOAuthApp(input: UpdateOAuthAppInput!): UpdateOAuthAppPayload!
   "A CONFLICT while connections of the app live."
@@ -2510,6 +2540,14 @@ func (ec *executionContext) childFields_RefreshConnectionPayload(ctx context.Con
 	return nil, fmt.Errorf("no field named %q was found under type RefreshConnectionPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ReportUnauthorizedPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connection":
+		return ec.fieldContext_ReportUnauthorizedPayload_connection(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReportUnauthorizedPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RevokeAPIKeyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "apiKey":
@@ -2839,6 +2877,28 @@ func (ec *executionContext) field_Mutation_refreshConnection_args(ctx context.Co
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_reportUnauthorized_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "connection",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["connection"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "version",
+		func(ctx context.Context, v any) (int, error) {
+			return ec.unmarshalNInt2int(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["version"] = arg1
 	return args, nil
 }
 
@@ -5377,6 +5437,50 @@ func (ec *executionContext) fieldContext_Mutation_refreshConnection(ctx context.
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_reportUnauthorized(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_reportUnauthorized(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReportUnauthorized(ctx, fc.Args["connection"].(string), fc.Args["version"].(int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReportUnauthorizedPayload) graphql.Marshaler {
+			return ec.marshalNReportUnauthorizedPayload2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐReportUnauthorizedPayload(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_reportUnauthorized(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReportUnauthorizedPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_reportUnauthorized_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_createOAuthApp(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7429,6 +7533,38 @@ func (ec *executionContext) _RefreshConnectionPayload_connection(ctx context.Con
 func (ec *executionContext) fieldContext_RefreshConnectionPayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "RefreshConnectionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Connection(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReportUnauthorizedPayload_connection(ctx context.Context, field graphql.CollectedField, obj *model.ReportUnauthorizedPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReportUnauthorizedPayload_connection(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Connection, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection) graphql.Marshaler {
+			return ec.marshalNConnection2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReportUnauthorizedPayload_connection(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReportUnauthorizedPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -11160,6 +11296,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "reportUnauthorized":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_reportUnauthorized(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "createOAuthApp":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_createOAuthApp(ctx, field)
@@ -12261,6 +12404,44 @@ func (ec *executionContext) _RefreshConnectionPayload(ctx context.Context, sel a
 			out.Values[i] = graphql.MarshalString("RefreshConnectionPayload")
 		case "connection":
 			out.Values[i] = ec._RefreshConnectionPayload_connection(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var reportUnauthorizedPayloadImplementors = []string{"ReportUnauthorizedPayload"}
+
+func (ec *executionContext) _ReportUnauthorizedPayload(ctx context.Context, sel ast.SelectionSet, obj *model.ReportUnauthorizedPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, reportUnauthorizedPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReportUnauthorizedPayload")
+		case "connection":
+			out.Values[i] = ec._ReportUnauthorizedPayload_connection(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13749,6 +13930,16 @@ func (ec *executionContext) marshalNRefreshConnectionPayload2ᚖgithubᚗcomᚋt
 		return graphql.Null
 	}
 	return ec._RefreshConnectionPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNReportUnauthorizedPayload2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐReportUnauthorizedPayload(ctx context.Context, sel ast.SelectionSet, v *model.ReportUnauthorizedPayload) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._ReportUnauthorizedPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNRevokeAPIKeyPayload2ᚖgithubᚗcomᚋtokenkeepᚋtokenkeepᚋgraphᚋmodelᚐRevokeAPIKeyPayload(ctx context.Context, sel ast.SelectionSet, v *model.RevokeAPIKeyPayload) graphql.Marshaler {

@@ -202,6 +202,10 @@ type RefreshConnectionPayload struct {
 	Connection *Connection `json:"connection"`
 }
 
+type ReportUnauthorizedPayload struct {
+	Connection *Connection `json:"connection"`
+}
+
 type RevokeAPIKeyPayload struct {
 	APIKey *APIKey `json:"apiKey"`
 }

@@ -11,6 +11,7 @@
 package connection
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -123,6 +124,8 @@ type Options struct {
 	Budgets grant.Budgets
 	// ReaderWait is how long a reader waits for a refresh; zero means 10 s. It is below the provider's cap.
 	ReaderWait time.Duration
+	// ReportInterval is how old a token must be before a reported 401 has it refreshed; zero means 60 s.
+	ReportInterval time.Duration
 	// CacheBytes bounds the access tokens kept in memory; zero means 64 MiB.
 	CacheBytes uint64
 	// Now is the clock; nil means time.Now.
@@ -152,8 +155,10 @@ type Service struct {
 	keeper     *grant.Keeper
 	cache      *tokenCache
 	readerWait time.Duration
-	clock      func() time.Time
-	log        *slog.Logger
+	// reportInterval is Options.ReportInterval.
+	reportInterval time.Duration
+	clock          func() time.Time
+	log            *slog.Logger
 
 	refreshes  singleflight.Group
 	background background
@@ -162,7 +167,7 @@ type Service struct {
 // New returns a Service.
 func New(o Options) (*Service, error) {
 	s := &Service{db: o.DB, apps: o.Apps, oauth: o.OAuth, zoom: o.Zoom, catalogue: o.Catalogue,
-		readerWait: o.ReaderWait, clock: o.Now, log: o.Logger}
+		readerWait: o.ReaderWait, reportInterval: cmp.Or(o.ReportInterval, reportInterval), clock: o.Now, log: o.Logger}
 	if s.clock == nil {
 		s.clock = time.Now
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/metadata"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
@@ -218,8 +219,9 @@ func (s *Service) deleteIn(ctx context.Context, tx *ent.Tx, connectionID uuid.UU
 }
 
 // Refresh refreshes now, whatever the expiry, and waits for it. It returns the connection as it is afterwards: a provider
-// that refused is in its state and failure, not in the error. Errors: NOT_FOUND, CONFLICT (nothing to refresh, or one is
-// under way elsewhere), REAUTHORIZATION_REQUIRED, VAULT_UNAVAILABLE.
+// that refused is in its state and failure, not in the error. Back-off after other failures does not stop it, for whoever
+// asks may have mended the cause; a provider that asked for fewer requests is left alone. Errors: NOT_FOUND, CONFLICT
+// (nothing to refresh, or one is under way elsewhere), RATE_LIMITED, REAUTHORIZATION_REQUIRED, VAULT_UNAVAILABLE.
 func (s *Service) Refresh(ctx context.Context, connectionID uuid.UUID) (*ent.Connection, error) {
 	if _, err := audit.Require(ctx, s.db.Ent, tenant.ConnectionsWrite, audit.ConnectionRefresh, id.Connection.Format(connectionID)); err != nil {
 		return nil, err
@@ -235,6 +237,9 @@ func (s *Service) Refresh(ctx context.Context, connectionID uuid.UUID) (*ent.Con
 		return nil, errs.New(errs.ReauthorizationRequired, "this connection is over; the user must connect again").WithField("id")
 	case row.GrantType == connection.GrantTypeAPI_KEY:
 		return nil, errs.New(errs.Conflict, "an API key does not expire and is not refreshed").WithField("id")
+	}
+	if wait := s.backingOff(row); wait > 0 && row.FailureReason == string(oauth.ReasonRateLimited) {
+		return nil, errs.New(errs.RateLimited, "the provider asked for fewer requests; the refresh is made by itself when it may be").WithField("id").WithRetryAfter(wait)
 	}
 	patience, end := context.WithTimeout(ctx, s.readerWait)
 	defer end()

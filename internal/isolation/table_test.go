@@ -63,6 +63,9 @@ var rules = map[string]rule{
 	}},
 	"deleteConnection":  {scope: write, own: own("id", "connection"), tries: map[string]try{"id": {"connection", argument("id"), notFound}}},
 	"refreshConnection": {scope: write, own: own("id", "connection"), tries: map[string]try{"id": {"connection", argument("id"), notFound}}},
+	"reportUnauthorized": {scope: credentials, own: func(p *party) args { return args{"connection": p.values["connection"], "version": 1} }, tries: map[string]try{
+		"connection": {"connection", func(_ *party, value string) args { return args{"connection": value, "version": 1} }, notFound},
+	}},
 	"createOAuthApp": {scope: appsWrite, own: func(p *party) args {
 		return args{"input": args{"provider": "zoom", "name": p.word, "clientId": p.word + "-another", "clientSecret": p.clientSecret}}
 	}, plain: map[string]string{
