@@ -79,7 +79,7 @@ func (c *doctorCmd) checkVaultLogin(ctx context.Context, p *patient) (string, er
 	if !p.answers {
 		return "", fmt.Errorf("the login: %w", errSkipped)
 	}
-	v, err := c.hashicorpSettings.open(ctx, slog.New(slog.DiscardHandler))
+	v, err := c.hashicorpSettings.open(ctx, slog.New(slog.DiscardHandler), false)
 	if err != nil {
 		return "", err
 	}

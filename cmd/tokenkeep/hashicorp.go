@@ -98,11 +98,13 @@ func (s hashicorpSettings) login() hashicorp.Login {
 	}
 }
 
-// open logs in.
-func (s hashicorpSettings) open(ctx context.Context, log *slog.Logger) (vault.Vault, error) {
+// open logs in. With startAway a Vault that is sealed or does not answer is waited for, behind the caller's back; one that
+// refuses the login never is.
+func (s hashicorpSettings) open(ctx context.Context, log *slog.Logger, startAway bool) (vault.Vault, error) {
 	v, err := hashicorp.Open(ctx, hashicorp.Options{
 		Address: s.Addr, Namespace: s.Namespace, CACert: s.CACert, CAPath: s.CAPath, ClientCert: s.ClientCert, ClientKey: s.ClientKey,
 		TLSServerName: s.TLSServerName, TransitMount: s.TransitMount, KVMount: s.KVMount, Login: s.login(), Logger: log,
+		StartAway: startAway,
 	})
 	switch {
 	case errors.Is(err, vault.ErrDenied):

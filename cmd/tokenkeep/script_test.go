@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -69,6 +70,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	r := &runners{all: map[string]*runner{}}
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"start": r.start, "interrupt": r.interrupt, "graphql": graphqlCommand, "fetch": fetchCommand, "capture": captureCommand, "busy": busyCommand,
+		"await": awaitCommand,
 	}
 }
 
@@ -202,6 +204,29 @@ func fetchCommand(ts *testscript.TestScript, neg bool, args []string) {
 	req, err := http.NewRequest(http.MethodGet, args[0], http.NoBody)
 	ts.Check(err)
 	answer(ts, neg, req)
+}
+
+// await URL PATTERN: gets it until the body matches.
+func awaitCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await URL PATTERN")
+	}
+	pattern := regexp.MustCompile(args[1])
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		res, err := http.Get(args[0]) //nolint:gosec,noctx // the script's own process
+		ts.Check(err)
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		ts.Check(err)
+		if pattern.Match(body) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %s in: %s", args[1], body)
+		}
+	}
 }
 
 func answer(ts *testscript.TestScript, neg bool, req *http.Request) {

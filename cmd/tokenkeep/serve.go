@@ -32,7 +32,8 @@ func (serveCmd) Help() string {
   tokenkeep tenant create NAME        a tenant and its first API key
   tokenkeep doctor                    what is wrong with the settings, and how to mend it
 
-/healthz answers while the process runs, /readyz while database, migrations and vault are well. After SIGTERM requests
+/healthz answers while the process runs, /readyz while database, migrations and vault are well. While HashiCorp Vault is
+sealed or away serve starts all the same and goes to work once it is back; a login that it refuses stops the start. After SIGTERM requests
 under way have two minutes to finish, and a refresh whose answer is on its way is stored before the process ends; give a
 service manager that much patience.`
 }
@@ -90,7 +91,7 @@ func (c *serveCmd) connect(ctx context.Context, p parts) (parts, error) {
 	if p.db, err = c.openMigrated(ctx, p.log); err != nil {
 		return p, err
 	}
-	if p.vault, err = c.vaultSettings.open(ctx, p.db, p.log); err != nil {
+	if p.vault, err = c.vaultSettings.openToServe(ctx, p.db, p.log); err != nil {
 		return p, errors.Join(err, p.close())
 	}
 	return p, nil

@@ -123,13 +123,22 @@ func (s vaultSettings) rootKey() (secret.Bytes, error) {
 	return key, err
 }
 
-// open opens the vault. log is told what a vault has to say while it is open.
+// open opens the vault, for a command that wants it now. log is told what a vault has to say while it is open.
 func (s vaultSettings) open(ctx context.Context, db *database.DB, log *slog.Logger) (vault.Vault, error) {
+	return s.openFor(ctx, db, log, false)
+}
+
+// openToServe is open for a service, which starts while HashiCorp Vault is away and works as soon as it is back.
+func (s vaultSettings) openToServe(ctx context.Context, db *database.DB, log *slog.Logger) (vault.Vault, error) {
+	return s.openFor(ctx, db, log, true)
+}
+
+func (s vaultSettings) openFor(ctx context.Context, db *database.DB, log *slog.Logger, startAway bool) (vault.Vault, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	if s.Vault == "hashicorp" {
-		return s.hashicorpSettings.open(ctx, log)
+		return s.hashicorpSettings.open(ctx, log, startAway)
 	}
 	return s.openEmbedded(ctx, db)
 }

@@ -16,7 +16,8 @@ path "transit/*" { capabilities = ["read", "list"] }
 path "transit/hmac/*" { capabilities = ["update"] }`
 
 // TestVaultScripts runs the scripts that need HashiCorp Vault, against a real server. $ROOT is its root token, $READER a
-// token that may only read; $ROLE is an AppRole, whose secret id is in the file secret-id.
+// token that may only read; $ROLE is an AppRole, whose secret id is $SECRET_ID. $SEALED is a server that is sealed, $LATE one that is until the
+// one script that uses it says "unseal".
 func TestVaultScripts(t *testing.T) {
 	vault := server.Start(t, server.Options{})
 	vault.Policy(t, "reader", readOnly)
@@ -27,12 +28,16 @@ func TestVaultScripts(t *testing.T) {
 	reader := vault.NewToken(t, 0, "reader")
 	sealed := server.Start(t, server.Options{Dir: t.TempDir()})
 	sealed.Seal(t)
+	late := server.Start(t, server.Options{Dir: t.TempDir()})
+	late.Seal(t)
+	commands := scriptCommands()
+	commands["unseal"] = func(*testscript.TestScript, bool, []string) { late.Unseal(t) }
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script/vault", Cmds: scriptCommands(), RequireExplicitExec: true,
+		Dir: "testdata/script/vault", Cmds: commands, RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			for name, value := range map[string]string{
 				"DATABASE": "sqlite://" + filepath.Join(e.WorkDir, "tokenkeep.db"), "ADDRESS": vault.Address(), "SEALED": sealed.Address(),
-				"ROOT": vault.Token(), "READER": reader, "ROLE": role, "SECRET_ID": secretID,
+				"ROOT": vault.Token(), "LATE": late.Address(), "LATE_ROOT": late.Token(), "READER": reader, "ROLE": role, "SECRET_ID": secretID,
 			} {
 				e.Setenv(name, value)
 			}

@@ -30,8 +30,10 @@ func (r reservation) seal(attempt uuid.UUID, origin string, generation int64, se
 }
 
 // commit writes the record by check-and-set and, on any doubt, reads the head and does what AfterDoubt says, until the
-// commit budget is used up. It never gives up a record: one that could not be written is to be parked.
+// commit budget is used up. It never gives up a record: one that could not be written is to be parked. The vault is tried
+// for real even while it is known to be away: the record exists nowhere else.
 func (k *Keeper) commit(ctx context.Context, r reservation, record vault.Record, role Role) commitment {
+	ctx = vault.Insist(ctx)
 	until := time.Now().Add(k.budgets.Commit)
 	cas := r.head.cas
 	for attempt := 0; ; attempt++ {

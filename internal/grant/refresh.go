@@ -46,6 +46,9 @@ func (k *Keeper) refresh(ctx context.Context, connectionID uuid.UUID, wanted Wan
 	if err != nil {
 		return Refreshed{}, err
 	}
+	if err := vault.Absent(k.vault); err != nil {
+		return Refreshed{}, unavailable(err) // neither rows nor locks for what cannot succeed
+	}
 	row, err := k.row(ctx, connectionID)
 	if err != nil {
 		return Refreshed{}, err

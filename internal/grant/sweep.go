@@ -102,9 +102,13 @@ func (s *Sweeper) loop(ctx context.Context) {
 
 // RunOnce does one round and says what it did. One item that fails does not hold up the others, and one kind of work does
 // not wait for another: a provider that hangs must not keep records from being erased. Where ctx ends no item is
-// begun any more, and one that was is carried through: it may be between a provider's answer and its storing.
+// begun any more, and one that was is carried through: it may be between a provider's answer and its storing. While the
+// vault is known to be away a round does nothing: all of its work needs the vault.
 func (s *Sweeper) RunOnce(ctx context.Context) (Swept, error) {
 	var out Swept
+	if vault.Absent(s.keeper.vault) != nil {
+		return out, nil //nolint:nilerr // the vault's absence is logged where it is found
+	}
 	var errAttempts, errErase, errRevoke, errEscrow error
 	var kinds sync.WaitGroup
 	kinds.Go(func() { out.Attempts, errAttempts = s.attempts(ctx) })

@@ -2,10 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
 
 // Check is a part that must work.
@@ -63,10 +66,18 @@ func (s *readiness) state(ctx context.Context) (bool, map[string]string) {
 	for _, c := range s.checks {
 		parts[c.Name] = "ok"
 		if err := c.Run(ctx); err != nil {
-			ready, parts[c.Name] = false, "failed"
+			ready, parts[c.Name] = false, wordFor(err)
 			s.log.LogAttrs(ctx, slog.LevelWarn, "not ready", slog.String("check", c.Name), slog.Any("error", err))
 		}
 	}
 	s.at, s.ready, s.parts = time.Now(), ready, parts
 	return ready, parts
+}
+
+// wordFor is what anybody may know of a failure: that the vault is sealed or does not answer tells whom to call.
+func wordFor(err error) string {
+	if errors.Is(err, vault.ErrAway) {
+		return "away"
+	}
+	return "failed"
 }

@@ -1,11 +1,16 @@
 package vault
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Sentinels. Implementations wrap them; callers use errors.Is.
 var (
 	// ErrUnavailable says that the store does not answer or refuses to work for now (sealed, overloaded, away).
 	ErrUnavailable = errors.New("vault unavailable")
+	// ErrAway is the ErrUnavailable that will not pass by asking something else: sealed, or nobody answers at all.
+	ErrAway = fmt.Errorf("%w: it is away", ErrUnavailable)
 	// ErrNotFound says that there is no such record and never was.
 	ErrNotFound = errors.New("record not found")
 	// ErrErased says that the record was destroyed on purpose.

@@ -1,6 +1,7 @@
 package hashicorp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -45,7 +46,9 @@ type sentError struct {
 	what string
 	// never is true where the request certainly did not reach Vault.
 	never bool
-	cause error
+	// silent is true where all the time that a request is given went by.
+	silent bool
+	cause  error
 }
 
 // Error implements error.
@@ -106,7 +109,28 @@ func sentinel(err error) error {
 	if e, ok := asAnswer(err); ok && e.status == http.StatusForbidden {
 		return fmt.Errorf("%w: %w", vault.ErrDenied, err)
 	}
+	if gone(err) {
+		return fmt.Errorf("%w: %w", vault.ErrAway, err)
+	}
 	return fmt.Errorf("%w: %w", vault.ErrUnavailable, err)
+}
+
+// gone reports whether the error says that whatever is asked next fails as well: Vault is sealed, or nobody listens.
+func gone(err error) bool {
+	if e, ok := asAnswer(err); ok {
+		return e.status == http.StatusServiceUnavailable && e.says("Vault is sealed")
+	}
+	var sent *sentError
+	return errors.As(err, &sent) && sent.never && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// doubtful reports whether the error leaves open if anybody is there at all.
+func doubtful(err error) bool {
+	if e, ok := asAnswer(err); ok {
+		return e.status == http.StatusBadGateway || e.status == http.StatusServiceUnavailable || e.status == http.StatusGatewayTimeout
+	}
+	var sent *sentError
+	return errors.As(err, &sent) && (sent.silent || sent.never && !errors.Is(err, context.Canceled))
 }
 
 func hasSentinel(err error) bool {

@@ -141,6 +141,7 @@ func TestAway(t *testing.T) {
 				t.Errorf("opening another: got %v", err)
 			}
 			c.back()
+			awaitPresent(t, v)
 			if err := v.Health(t.Context()); err != nil {
 				t.Errorf("health afterwards: %v", err)
 			}
@@ -284,6 +285,7 @@ func TestKilledWhileWriting(t *testing.T) {
 		s.Kill()
 		s.Boot(t)
 		s.Unseal(t)
+		awaitPresent(t, v)
 		got, number := head(t, v, ref)
 		if got.Generation != acknowledged && (got.Generation != acknowledged+1 || got.Attempt != last.Attempt) {
 			t.Fatalf("got generation %d, want %d, or the one in doubt", got.Generation, acknowledged)

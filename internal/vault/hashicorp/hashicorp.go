@@ -13,6 +13,9 @@
 // is worse than what is late. The head is read with X-Vault-Forward, so that an Enterprise performance standby, which may
 // lag behind, does not answer; a Vault that refuses the header is read without.
 //
+// Once Vault is found sealed, or nobody there, a gate keeps requests from it and they fail at once; one probe after another,
+// with growing random pauses, finds out that it is back. What insists (vault.Insist) passes all the same.
+//
 // Tokens are renewed when two thirds of their life are over; where they cannot be, a new login replaces them while the old
 // one still serves. A request whose token was refused all the same logs in anew and is sent again.
 //
@@ -46,6 +49,7 @@ type Vault struct {
 	// service does everything but create and destroy tenant keys, which keeper does; they are one where there is one login.
 	service, keeper *identity
 	keys            *keyCache
+	gate            *gate
 	listing         listing
 	// headless is true once Vault has refused X-Vault-Forward.
 	headless atomic.Bool
@@ -55,7 +59,7 @@ type Vault struct {
 }
 
 // Open logs in and begins to renew what it logged in with. Errors: vault.ErrInvalid (options that make no sense),
-// vault.ErrDenied (Vault refused the login), vault.ErrUnavailable.
+// vault.ErrDenied (Vault refused the login), vault.ErrUnavailable (unless Options.StartAway says to wait).
 func Open(ctx context.Context, o Options) (*Vault, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -65,6 +69,7 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	if v.transport, err = newTransport(o); err != nil {
 		return nil, fmt.Errorf("opening HashiCorp Vault: %w: %v", vault.ErrInvalid, err)
 	}
+	v.gate = newGate(v.probe, v.forgive, o.Logger)
 	if err := v.start(ctx); err != nil {
 		_ = v.Close()
 		return nil, fmt.Errorf("opening HashiCorp Vault at %s: %w", o.Address, err)
@@ -112,6 +117,7 @@ func (v *Vault) Close() error {
 		for _, id := range v.identities() {
 			id.stop()
 		}
+		v.gate.close()
 		if v.keys != nil {
 			v.keys.close()
 		}

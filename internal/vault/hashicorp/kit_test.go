@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -82,4 +83,16 @@ func decodeBase64(t testing.TB, text string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// awaitPresent waits until a probe has found Vault back.
+func awaitPresent(t testing.TB, v vault.Vault) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); vault.Absent(v) != nil; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("the vault is not found back: %v", vault.Absent(v))
+		}
+	}
 }

@@ -69,7 +69,7 @@ func loginError(err error) error {
 	if ok && e.status < http.StatusInternalServerError && e.status != http.StatusTooManyRequests && e.status != http.StatusPreconditionFailed {
 		return fmt.Errorf("%w: %w", vault.ErrDenied, err)
 	}
-	return fmt.Errorf("%w: %w", vault.ErrUnavailable, err)
+	return sentinel(err)
 }
 
 // lookupSelf asks what becomes of the token that asks.

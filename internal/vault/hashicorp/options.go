@@ -55,6 +55,10 @@ type Options struct {
 	// need not be allowed to.
 	KeyLogin Login
 
+	// StartAway has Open succeed where Vault is sealed or nobody answers: the vault logs in when Vault is there. A login that
+	// is refused still fails.
+	StartAway bool
+
 	// Logger is told of logins, renewals and what failed about them, never of a secret; nil is slog's default.
 	Logger *slog.Logger
 	// Now is the clock by which tokens expire; nil is time.Now.

@@ -26,9 +26,10 @@ func (id *identity) keepAlive() {
 }
 
 // untilRenewal is two thirds of the token's life, less a random tenth so that replicas which started together part. Once
-// that is past, because it failed, it is a pause. It is negative for a token without end.
+// that is past, because it failed, it is a pause. It is negative for a token without end, and before
+// the first login.
 func (id *identity) untilRenewal(s *session) time.Duration {
-	if s.ticket.life <= 0 {
+	if s == nil || s.ticket.life <= 0 {
 		return -1
 	}
 	left := s.began.Add(s.ticket.life).Sub(id.v.options.Now())
@@ -65,7 +66,7 @@ func (id *identity) wait(d time.Duration) bool {
 func (id *identity) extend(s *session) {
 	ctx, cancel := context.WithTimeout(id.running, id.v.options.Timeout)
 	defer cancel()
-	if s.ticket.life <= 0 || id.v.options.Now().Before(s.began.Add(s.ticket.life/2)) {
+	if s == nil || s.ticket.life <= 0 || id.v.options.Now().Before(s.began.Add(s.ticket.life/2)) {
 		return // news of an earlier session, not time, woke us
 	}
 	if id.way.changed() {

@@ -44,8 +44,19 @@ type answer struct {
 }
 
 // call sends the request as the identity until it is answered for good, and decodes what the answer's data holds into
-// out, which may be nil. Errors: *answerError, *sentError, and those of logging in.
+// out, which may be nil. While Vault is known to be away nothing is sent. Errors: *answerError, *sentError, vault.ErrAway,
+// and those of logging in.
 func (v *Vault) call(ctx context.Context, id *identity, r request, out any) error {
+	if err := v.gate.enter(ctx); err != nil {
+		return fmt.Errorf("%s: %w", r, err)
+	}
+	err := v.repeat(ctx, id, r, out)
+	v.gate.note(err)
+	return err
+}
+
+// repeat is call without the gate, but that it sends nothing again once another request has found Vault away.
+func (v *Vault) repeat(ctx context.Context, id *identity, r request, out any) error {
 	renewed := false
 	for attempt := 0; ; attempt++ {
 		s, err := id.session(ctx)
@@ -64,7 +75,7 @@ func (v *Vault) call(ctx context.Context, id *identity, r request, out any) erro
 			}
 			continue
 		}
-		if attempt >= v.options.Retries || !r.again(err) || pause(ctx, attempt) != nil {
+		if attempt >= v.options.Retries || !r.again(err) || pause(ctx, attempt) != nil || v.gate.enter(ctx) != nil {
 			return err
 		}
 	}
@@ -95,7 +106,12 @@ func refused(err error) bool {
 
 // pause waits before the next attempt. Errors: the context's.
 func pause(ctx context.Context, attempt int) error {
-	timer := time.NewTimer(rand.N(min(minPause<<attempt, maxPause))) //nolint:gosec // jitter needs no secret randomness
+	return sleep(ctx, rand.N(min(minPause<<attempt, maxPause))) //nolint:gosec // jitter needs no secret randomness
+}
+
+// sleep waits. Errors: the context's.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -140,8 +156,9 @@ func (v *Vault) send(ctx context.Context, c *api.Client, r request, out any) err
 	if r.once {
 		ctx = context.WithoutCancel(ctx)
 	}
+	patient := false
 	if ours := time.Now().Add(v.options.Timeout); !ok || ours.Before(deadline) {
-		deadline = ours
+		deadline, patient = ours, true
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -153,7 +170,12 @@ func (v *Vault) send(ctx context.Context, c *api.Client, r request, out any) err
 		return notFound(r, response, out)
 	}
 	if err != nil {
-		return requestError(r.String(), err)
+		err = requestError(r.String(), err)
+		var sent *sentError
+		if errors.As(err, &sent) {
+			sent.silent = patient && errors.Is(err, context.DeadlineExceeded)
+		}
+		return err
 	}
 	return decode(r, response, out)
 }

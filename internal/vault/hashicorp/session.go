@@ -74,20 +74,29 @@ func (v *Vault) newIdentity(name string, l Login) (*identity, error) {
 	return id, nil
 }
 
-// start logs in for the first time, and renews from then on.
+// start logs in for the first time, and renews from then on. Where Vault is away and may be, the first request that finds
+// it back logs in.
 func (id *identity) start(ctx context.Context) error {
+	err := id.firstLogin(ctx)
+	if err != nil && !(id.v.options.StartAway && errors.Is(err, vault.ErrUnavailable) && ctx.Err() == nil) {
+		return err
+	}
+	id.v.gate.note(err)
+	id.work.Go(id.keepAlive)
+	return nil
+}
+
+func (id *identity) firstLogin(ctx context.Context) error {
 	for attempt := 0; ; attempt++ {
 		_, err := id.replace(ctx, nil)
 		if err == nil {
-			break
+			return nil
 		}
 		if attempt >= id.v.options.Retries || !errors.Is(err, vault.ErrUnavailable) || pause(ctx, attempt) != nil {
 			return err
 		}
 		id.forgive()
 	}
-	id.work.Go(id.keepAlive)
-	return nil
 }
 
 // stop ends renewals and logins, and gives the token back where this process logged in for it.
