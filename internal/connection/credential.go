@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
@@ -34,9 +33,6 @@ const (
 // retrySoon is when to ask again where something is about to be ready.
 const retrySoon = 2 * time.Second
 
-// maxCredentials is how many credentials one call may ask for.
-const maxCredentials = 100
-
 // Credential returns a token that is valid now. A fresh one costs one read of the row and no write; tokens come from
 // memory or the vault, and one that has too little life left is refreshed first, once for all who wait. The state of a
 // connection is in the result, never an error. Errors: BAD_USER_INPUT, CONFLICT (an ambiguous lookup).
@@ -58,43 +54,9 @@ func (s *Service) Credential(ctx context.Context, sel Selector, minTTL *int) (Re
 	if row == nil {
 		return Result{NotConnected: "nothing is connected that matches; let the user connect"}, nil
 	}
-	return s.credentialOf(ctx, row, minTTL)
-}
-
-// Credentials is Credential for many, in the order asked for; one that cannot be had spoils no other.
-func (s *Service) Credentials(ctx context.Context, ids []uuid.UUID, minTTL *int) ([]Result, error) {
-	if _, err := audit.Require(ctx, s.db.Ent, tenant.CredentialsRead, audit.CredentialRead, ""); err != nil {
-		return nil, err
-	}
-	if len(ids) > maxCredentials {
-		return nil, errs.Input("connections", "ask for at most %d credentials at once", maxCredentials)
-	}
-	if err := checkTTL(minTTL); err != nil {
-		return nil, err
-	}
-	rows, err := s.db.Ent.Connection.Query().Where(connection.IDIn(ids...)).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reading connections: %w", err)
-	}
-	byID := make(map[uuid.UUID]*ent.Connection, len(rows))
-	for _, row := range rows {
-		byID[row.ID] = row
-	}
-	results := make([]Result, len(ids))
-	var group errgroup.Group
-	group.SetLimit(16)
-	for i, connectionID := range ids {
-		row := byID[connectionID]
-		if row == nil {
-			results[i] = Result{NotConnected: "there is no such connection; let the user connect"}
-			continue
-		}
-		group.Go(func() (err error) {
-			results[i], err = s.credentialOf(ctx, row, minTTL)
-			return err
-		})
-	}
-	return results, group.Wait()
+	r, err := s.credentialOf(ctx, row, minTTL)
+	s.used(ctx, r)
+	return r, err
 }
 
 func checkTTL(minTTL *int) error {
@@ -165,16 +127,26 @@ func sameUser(a, b *ent.Connection) bool {
 
 // credentialOf answers for one row that was just read: the row is the authority.
 func (s *Service) credentialOf(ctx context.Context, row *ent.Connection, minTTL *int) (Result, error) {
-	switch row.State {
-	case connection.StatePENDING:
-		return unavailableResult(row, codePending, "the user has not consented yet", 5*time.Second), nil
-	case connection.StateDISCONNECTED:
-		return Result{Connection: row, Reauthorization: failureOrUnknown(row)}, nil
+	if row.State != connection.StateCONNECTED {
+		return notConnected(row), nil
 	}
 	opened, err := s.opened(ctx, row)
+	return s.answerFrom(ctx, row, minTTL, opened, err)
+}
+
+// notConnected answers for a row that has no credential by its state.
+func notConnected(row *ent.Connection) Result {
+	if row.State == connection.StatePENDING {
+		return unavailableResult(row, codePending, "the user has not consented yet", 5*time.Second)
+	}
+	return Result{Connection: row, Reauthorization: failureOrUnknown(row)}
+}
+
+// answerFrom answers from what is stored, or from a refresh where that is not enough.
+func (s *Service) answerFrom(ctx context.Context, row *ent.Connection, minTTL *int, opened grant.Opened, err error) (Result, error) {
 	switch {
 	case err == nil && fresh(opened.Set.ExpiresAt, opened.Set.Life(), minTTL, s.now()):
-		return s.handOut(ctx, row, opened), nil
+		return s.handOut(row, opened), nil
 	case err == nil, errors.Is(err, grant.ErrMissing), errors.Is(err, grant.ErrUnreadable), errors.Is(err, grant.ErrRolledBack):
 		return s.afterRefresh(ctx, row, minTTL)
 	default:
@@ -221,7 +193,7 @@ func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL 
 	case after.State == connection.StateDISCONNECTED:
 		return Result{Connection: after, Reauthorization: failureOrUnknown(after)}, nil
 	case !opened.Set.AccessToken.IsZero() && fresh(opened.Set.ExpiresAt, opened.Set.Life(), minTTL, s.now()):
-		return s.handOut(ctx, after, opened), nil
+		return s.handOut(after, opened), nil
 	case s.backingOff(after) > 0:
 		return s.backedOff(after, s.backingOff(after)), nil
 	default:
@@ -334,8 +306,7 @@ func (s *Service) failed(ctx context.Context, row *ent.Connection, err error) (R
 }
 
 // handOut makes the credential.
-func (s *Service) handOut(ctx context.Context, row *ent.Connection, o grant.Opened) Result {
-	s.used(ctx, row)
+func (s *Service) handOut(row *ent.Connection, o grant.Opened) Result {
 	c := &Credential{Version: o.Generation, TokenType: o.Set.TokenType, AccessToken: o.Set.AccessToken, Scopes: orEmpty(o.Set.Scopes),
 		APIURL: o.Set.APIURL, RevalidateAfter: revalidateAfter(o.Set.ExpiresAt, s.now())}
 	if o.Set.Username != "" {
@@ -352,22 +323,31 @@ func (s *Service) handOut(ctx context.Context, row *ent.Connection, o grant.Open
 	return Result{Connection: row, Credential: c}
 }
 
-// used notes the use of a credential now and then, off the reader's path.
-func (s *Service) used(ctx context.Context, row *ent.Connection) {
+// used notes the use of credentials now and then, off the reader's path and with one statement for all.
+func (s *Service) used(ctx context.Context, results ...Result) {
 	now := s.now()
-	if row.LastUsedAt != nil && now.Sub(*row.LastUsedAt) < usedEvery {
-		return
+	var due []uuid.UUID
+	for _, r := range results {
+		if r.Credential != nil && s.useIsDue(ctx, r.Connection, now) {
+			due = append(due, r.Connection.ID)
+		}
 	}
-	caller := tenant.FromContext(ctx).Tenant
-	if !s.cache.noteUse(caller, row.ID, now) {
+	if len(due) == 0 {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
 	s.background.start(func() {
-		if err := s.db.Ent.Connection.Update().Where(connection.ID(row.ID)).SetLastUsedAt(now).Exec(ctx); err != nil {
-			s.log.WarnContext(ctx, "noting a use failed", "connection", row.ID, "error", err)
+		if err := s.db.Ent.Connection.Update().Where(connection.IDIn(due...)).SetLastUsedAt(now).Exec(ctx); err != nil {
+			s.log.WarnContext(ctx, "noting a use failed", "connections", len(due), "error", err)
 		}
 	})
+}
+
+func (s *Service) useIsDue(ctx context.Context, row *ent.Connection, now time.Time) bool {
+	if row.LastUsedAt != nil && now.Sub(*row.LastUsedAt) < usedEvery {
+		return false
+	}
+	return s.cache.noteUse(tenant.FromContext(ctx).Tenant, row.ID, now)
 }
 
 func unavailableResult(row *ent.Connection, code, message string, retryAfter time.Duration) Result {

@@ -128,6 +128,11 @@ func (k *Keeper) Open(ctx context.Context, row *ent.Connection) (Opened, error) 
 	if err != nil {
 		return Opened{}, unavailable(err)
 	}
+	return k.newest(ctx, row, h, set)
+}
+
+// newest is what a reader gets of an opened head; a row that lags behind is brought up to date.
+func (k *Keeper) newest(ctx context.Context, row *ent.Connection, h head, set TokenSet) (Opened, error) {
 	switch BeforeSpend(RowView{Exists: true, Generation: row.Generation}, h.HeadView) {
 	case StepSpend:
 		return Opened{Set: set, Generation: h.Generation}, nil

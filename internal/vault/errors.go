@@ -28,3 +28,14 @@ var (
 	// ErrInvalid says that the arguments bind nothing or make no sense (no tenant, no generation): a fault of the caller.
 	ErrInvalid = errors.New("invalid argument to the vault")
 )
+
+// CorruptKeysError is ErrCorrupt where a store knows which keys of a batch do not unwrap: their places in it, in order.
+type CorruptKeysError struct{ Places []int }
+
+// Error implements error.
+func (e *CorruptKeysError) Error() string {
+	return fmt.Sprintf("%v: %d of the keys asked for", ErrCorrupt, len(e.Places))
+}
+
+// Unwrap makes it ErrCorrupt.
+func (e *CorruptKeysError) Unwrap() error { return ErrCorrupt }

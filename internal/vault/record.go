@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -67,7 +68,7 @@ type Opened struct {
 }
 
 // OpenRecords opens many records of one tenant, in the order given, with one call of the store. A record that does not
-// open spoils only its own outcome (finding it costs some more calls: the store refuses batches as a whole).
+// open spoils only its own outcome (it costs one more call, or some where the store cannot tell which one it is).
 // Errors, for all of them at once: ErrInvalid, ErrNoKey, ErrUnavailable.
 func OpenRecords(ctx context.Context, k Keys, tenant uuid.UUID, items []RecordOf) ([]Opened, error) {
 	if tenant == uuid.Nil {
@@ -80,7 +81,8 @@ func OpenRecords(ctx context.Context, k Keys, tenant uuid.UUID, items []RecordOf
 	return out, nil
 }
 
-// openBatch fills out; where the store calls the batch corrupt it halves it until the culprits stand alone.
+// openBatch fills out; where the store calls the batch corrupt it is asked for the rest, or, where it does not say which
+// the culprits are, for halves until they stand alone.
 func openBatch(ctx context.Context, k Keys, tenant uuid.UUID, items []RecordOf, out []Opened) error {
 	if len(items) == 0 {
 		return nil
@@ -90,18 +92,20 @@ func openBatch(ctx context.Context, k Keys, tenant uuid.UUID, items []RecordOf, 
 		wrapped[i] = item.Record.Key
 	}
 	keys, err := k.UnwrapDataKeys(ctx, tenant, wrapped)
-	if errors.Is(err, ErrCorrupt) {
-		if len(items) == 1 {
-			out[0].Err = err
-			return nil
-		}
+	var named *CorruptKeysError
+	switch {
+	case errors.As(err, &named) && len(named.Places) > 0:
+		return openRest(ctx, k, tenant, items, out, named)
+	case errors.Is(err, ErrCorrupt) && len(items) > 1:
 		half := len(items) / 2
 		if err := openBatch(ctx, k, tenant, items[:half], out[:half]); err != nil {
 			return err
 		}
 		return openBatch(ctx, k, tenant, items[half:], out[half:])
-	}
-	if err != nil {
+	case errors.Is(err, ErrCorrupt):
+		out[0].Err = err
+		return nil
+	case err != nil:
 		return err
 	}
 	if len(keys) != len(items) {
@@ -109,6 +113,30 @@ func openBatch(ctx context.Context, k Keys, tenant uuid.UUID, items []RecordOf, 
 	}
 	for i, item := range items {
 		out[i].Plaintext, out[i].Err = OpenRecordWith(keys[i], Ref{Tenant: tenant, Connection: item.Connection}, item.Record)
+	}
+	return nil
+}
+
+// openRest fills out for a batch of which the store named what does not unwrap.
+func openRest(ctx context.Context, k Keys, tenant uuid.UUID, items []RecordOf, out []Opened, named *CorruptKeysError) error {
+	var rest []RecordOf
+	var places []int
+	for i, item := range items {
+		if slices.Contains(named.Places, i) {
+			out[i].Err = named
+		} else {
+			rest, places = append(rest, item), append(places, i)
+		}
+	}
+	if len(rest) == len(items) {
+		return fmt.Errorf("%w: it names keys that were not asked for", ErrUnavailable)
+	}
+	opened := make([]Opened, len(rest))
+	if err := openBatch(ctx, k, tenant, rest, opened); err != nil {
+		return err
+	}
+	for n, i := range places {
+		out[i] = opened[n]
 	}
 	return nil
 }

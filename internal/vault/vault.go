@@ -57,7 +57,7 @@ type Keys interface {
 	// NewDataKey returns a fresh 256-bit data key, plain and wrapped. It never creates a tenant key. Errors: ErrNoKey.
 	NewDataKey(ctx context.Context, tenant uuid.UUID) (DataKey, error)
 	// UnwrapDataKeys unwraps many at once, in the order given; it fails as a whole. Errors: ErrNoKey, ErrCorrupt
-	// (wrong tenant, altered, or below the minimum version).
+	// (wrong tenant, altered, or below the minimum version; a *CorruptKeysError where the store tells which).
 	UnwrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []WrappedKey) ([]secret.Bytes, error)
 	// RewrapDataKeys wraps the same data keys under the latest version. Errors as UnwrapDataKeys.
 	RewrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []WrappedKey) ([]WrappedKey, error)

@@ -1,6 +1,7 @@
 package hashicorp_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/uuid"
@@ -92,6 +93,41 @@ func TestCallsBatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCalls(t, p, "re-wrapping a hundred", 1)
+}
+
+// TestCallsBatchedWithBadOnes: transit refuses a batch as a whole, and says which of its items it refuses.
+func TestCallsBatchedWithBadOnes(t *testing.T) {
+	p, v := counted(t)
+	tenant := newRef(t, v).Tenant
+	foreign := newRef(t, v).Tenant
+	var items []vault.RecordOf
+	for i := range 100 {
+		ref := vault.Ref{Tenant: tenant, Connection: uuid.New()}
+		if i%40 == 7 {
+			ref.Tenant = foreign
+		}
+		items = append(items, vault.RecordOf{Connection: ref.Connection, Record: seal(t, v, ref, 1)})
+	}
+	items[50].Record.Key.Bytes = []byte("vault:v1:no base64")
+	p.set(nil)
+	opened, err := vault.OpenRecords(t.Context(), v, tenant, items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range opened {
+		bad := i%40 == 7 || i == 50
+		if errors.Is(o.Err, vault.ErrCorrupt) != bad || o.Plaintext.Equal(tokens) == bad {
+			t.Errorf("record %d: got %v, want corrupt %v", i, o.Err, bad)
+		}
+	}
+	wantCalls(t, p, "opening a hundred, three of another tenant's key and one of none", 1)
+	if opened, err := vault.OpenRecords(t.Context(), v, foreign, items[:5]); err != nil || !errors.Is(opened[4].Err, vault.ErrCorrupt) {
+		t.Errorf("got %+v, %v: want all corrupt", opened, err)
+	}
+	wantCalls(t, p, "opening five that are all another tenant's", 1)
+	if _, err := v.RewrapDataKeys(t.Context(), tenant, []vault.WrappedKey{items[0].Record.Key, items[7].Record.Key}); !errors.Is(err, vault.ErrCorrupt) {
+		t.Errorf("re-wrapping: got %v, want ErrCorrupt", err)
+	}
 }
 
 // TestCallsOfAList pages through a list that is asked for once, and once more at its end.

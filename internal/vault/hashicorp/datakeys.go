@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,14 +44,12 @@ func (v *Vault) NewDataKey(ctx context.Context, tenant uuid.UUID) (vault.DataKey
 	return vault.DataKey{Plain: plain, Wrapped: wrapped}, nil
 }
 
-// UnwrapDataKeys implements vault.Keys, with one request for all that are not in memory.
+// UnwrapDataKeys implements vault.Keys, with one request for all that are not in memory. Also where some do not unwrap, the
+// others are kept in memory: whoever asks again for those asks nobody.
 func (v *Vault) UnwrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []vault.WrappedKey) ([]secret.Bytes, error) {
 	out := make([]secret.Bytes, len(wrapped))
 	moment := v.keys.moment()
-	missing, err := v.fromCache(tenant, wrapped, out)
-	if err != nil {
-		return nil, fmt.Errorf("unwrapping data keys: %w", err)
-	}
+	missing, bad := v.fromCache(tenant, wrapped, out)
 	ask := make([]vault.WrappedKey, len(missing))
 	for n, i := range missing {
 		ask[n] = wrapped[i]
@@ -60,27 +59,35 @@ func (v *Vault) UnwrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []
 		return nil, fmt.Errorf("unwrapping data keys: %w", err)
 	}
 	for n, i := range missing {
-		if out[i], err = decodeKey(results[n].Plaintext); err != nil {
-			return nil, fmt.Errorf("unwrapping data keys: %w", err)
+		plain, err := results[n].key()
+		if err != nil {
+			bad = append(bad, i)
+			continue
 		}
-		v.keys.put(moment, tenant, wrapped[i], out[i])
+		out[i] = plain
+		v.keys.put(moment, tenant, wrapped[i], plain)
+	}
+	if len(bad) > 0 {
+		slices.Sort(bad)
+		return nil, fmt.Errorf("unwrapping data keys: %w", &vault.CorruptKeysError{Places: bad})
 	}
 	return out, nil
 }
 
-// fromCache fills out with what is in memory and returns the places of the rest. Errors: vault.ErrCorrupt.
-func (v *Vault) fromCache(tenant uuid.UUID, wrapped []vault.WrappedKey, out []secret.Bytes) (missing []int, err error) {
+// fromCache fills out with what is in memory and returns the places of the rest, and of what is no wrapped key.
+func (v *Vault) fromCache(tenant uuid.UUID, wrapped []vault.WrappedKey, out []secret.Bytes) (missing, bad []int) {
 	for i, w := range wrapped {
-		if err := checkWrapped(w); err != nil {
-			return nil, err
-		}
-		if plain, ok := v.keys.get(tenant, w); ok {
+		plain, ok := v.keys.get(tenant, w)
+		switch {
+		case checkWrapped(w) != nil:
+			bad = append(bad, i)
+		case ok:
 			out[i] = plain
-		} else {
+		default:
 			missing = append(missing, i)
 		}
 	}
-	return missing, nil
+	return missing, bad
 }
 
 // RewrapDataKeys implements vault.Keys, with one request.
@@ -96,6 +103,9 @@ func (v *Vault) RewrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []
 	}
 	out := make([]vault.WrappedKey, len(wrapped))
 	for i, r := range results {
+		if r.Error != "" {
+			return nil, fmt.Errorf("re-wrapping data keys: %w", errNotUnwrapped)
+		}
 		if out[i], err = parseWrapped(r.Ciphertext); err != nil {
 			return nil, fmt.Errorf("re-wrapping data keys: %w: the answer holds no wrapped key", vault.ErrUnavailable)
 		}
@@ -110,8 +120,18 @@ type batchResult struct {
 	Error      string `json:"error"`
 }
 
-// batch sends wrapped keys through an operation of transit, and returns as many results. Errors: vault.ErrNoKey,
-// vault.ErrCorrupt.
+// key is the data key of a result. Errors: vault.ErrCorrupt.
+func (r batchResult) key() (secret.Bytes, error) {
+	if r.Error != "" {
+		return secret.Bytes{}, errNotUnwrapped
+	}
+	return decodeKey(r.Plaintext)
+}
+
+var errNotUnwrapped = fmt.Errorf("%w: transit does not unwrap it under the tenant's key", vault.ErrCorrupt)
+
+// batch sends wrapped keys through an operation of transit, and returns as many results, each of which may be an error of
+// its own. Errors: vault.ErrNoKey, vault.ErrCorrupt (some do not unwrap, and Vault did not say which).
 func (v *Vault) batch(ctx context.Context, operation string, tenant uuid.UUID, wrapped []vault.WrappedKey) ([]batchResult, error) {
 	var out []batchResult
 	for len(wrapped) > 0 {
@@ -137,19 +157,17 @@ func (v *Vault) batchOnce(ctx context.Context, operation string, tenant uuid.UUI
 		method: http.MethodPut, path: v.transit(operation + "/" + keyName(tenant)), body: map[string]any{"batch_input": items},
 	}, &got)
 	// Where an item is bad, decrypt answers 400 with the results in place of words, and rewrap 200.
-	if e, ok := asAnswer(err); ok && e.status == http.StatusBadRequest && len(e.said) == 0 {
-		return nil, fmt.Errorf("%w: transit does not unwrap it under the tenant's key", vault.ErrCorrupt)
-	}
-	if err != nil {
+	e, ok := asAnswer(err)
+	spoilt := ok && e.status == http.StatusBadRequest && len(e.said) == 0
+	if err != nil && !spoilt {
 		return nil, keyError(err)
 	}
-	if len(got.Results) != len(wrapped) {
+	named := slices.ContainsFunc(got.Results, func(r batchResult) bool { return r.Error != "" })
+	switch {
+	case spoilt && (!named || len(got.Results) != len(wrapped)):
+		return nil, errNotUnwrapped
+	case len(got.Results) != len(wrapped):
 		return nil, fmt.Errorf("%w: %d results for %d keys", vault.ErrUnavailable, len(got.Results), len(wrapped))
-	}
-	for _, r := range got.Results {
-		if r.Error != "" {
-			return nil, fmt.Errorf("%w: transit does not unwrap it under the tenant's key", vault.ErrCorrupt)
-		}
 	}
 	return got.Results, nil
 }

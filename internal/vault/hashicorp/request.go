@@ -170,6 +170,9 @@ func (v *Vault) send(ctx context.Context, c *api.Client, r request, out any) err
 		return notFound(r, response, out)
 	}
 	if err != nil {
+		if response != nil && response.StatusCode == http.StatusBadRequest {
+			salvage(response, out)
+		}
 		err = requestError(r.String(), err)
 		var sent *sentError
 		if errors.As(err, &sent) {
@@ -210,6 +213,14 @@ func notFound(r request, response *api.Response, out any) error {
 		_ = json.Unmarshal(a.Data, out)
 	}
 	return e
+}
+
+// salvage decodes what a refusal holds beside its words: of a batch, what became of each item.
+func salvage(response *api.Response, out any) {
+	var a answer
+	if out != nil && readAnswer(response, &a) == nil && len(a.Data) > 0 {
+		_ = json.Unmarshal(a.Data, out)
+	}
 }
 
 func decode(r request, response *api.Response, out any) error {
