@@ -76,7 +76,7 @@ func wire(p parts) (*service, error) {
 		parts: p, tenancy: tenants, apps: apps, connections: connections,
 		sweeper:   grant.NewSweeper(connections.Keeper(), 0),
 		rewrapper: rewrap.New(rewrap.Options{DB: p.db, Vault: p.vault, Logger: p.log}),
-		deleter:   deletion.New(deletion.Options{DB: p.db, Vault: p.vault, Connections: connections, Logger: p.log}),
+		deleter:   deletion.New(deletion.Options{DB: p.db, Vault: p.vault, Connections: connections, Forget: apps.Forget, Logger: p.log}),
 	}, nil
 }
 

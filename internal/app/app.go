@@ -2,7 +2,8 @@
 //
 // Mechanism: an app is a row; its client secret and webhook secret rest in the same row, sealed under the tenant's key
 // in the vault and bound to the app's id. Credentials opens the client secret with the tenant of the caller, not with
-// the one the row names, so that a row that slipped through every filter still does not open.
+// the one the row names, so that a row that slipped through every filter still does not open. An opened client secret
+// stays in memory for some minutes, because every refresh needs one; the row is read each time and says which it is.
 //
 // Reason: whatever a provider or a browser would refuse later is refused when it is typed, with the field's name and
 // what to do, because the later error would meet somebody who cannot mend it.
@@ -33,6 +34,10 @@ type Options struct {
 	Now func() time.Time
 	// PublicURL is where callers and providers reach this service, without a trailing slash.
 	PublicURL string
+	// Secrets is how many opened client secrets are kept in memory, SecretLife for how long; zero means 10,000 and five
+	// minutes, less than zero keeps none.
+	Secrets    int
+	SecretLife time.Duration
 }
 
 // Service has the operations on apps. It is safe for concurrent use.
@@ -42,6 +47,7 @@ type Service struct {
 	providers *provider.Catalogue
 	clock     func() time.Time
 	publicURL string
+	secrets   secretCache
 }
 
 // New returns a service.
@@ -49,7 +55,8 @@ func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Service{db: o.DB, keys: o.Keys, providers: o.Providers, clock: o.Now, publicURL: o.PublicURL}
+	return &Service{db: o.DB, keys: o.Keys, providers: o.Providers, clock: o.Now, publicURL: o.PublicURL,
+		secrets: newSecretCache(o.Secrets, o.SecretLife)}
 }
 
 // CreateInput describes a new app.

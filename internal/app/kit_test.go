@@ -73,6 +73,8 @@ func openVault(t *testing.T) vault.Vault {
 type faultyVault struct {
 	vault.Vault
 	fail error
+	// unwraps counts the calls of UnwrapDataKeys.
+	unwraps int
 }
 
 func (f *faultyVault) NewDataKey(ctx context.Context, t uuid.UUID) (vault.DataKey, error) {
@@ -83,6 +85,7 @@ func (f *faultyVault) NewDataKey(ctx context.Context, t uuid.UUID) (vault.DataKe
 }
 
 func (f *faultyVault) UnwrapDataKeys(ctx context.Context, t uuid.UUID, wrapped []vault.WrappedKey) ([]secret.Bytes, error) {
+	f.unwraps++
 	if f.fail != nil {
 		return nil, f.fail
 	}

@@ -109,18 +109,36 @@ func (s *Service) Credentials(ctx context.Context, a *ent.OAuthApp) (oauth.App, 
 	if err != nil {
 		return oauth.App{}, err
 	}
+	out.ClientSecret, err = s.clientSecret(ctx, home, a)
+	if err != nil {
+		return oauth.App{}, err
+	}
+	return out, nil
+}
+
+// clientSecret opens the app's client secret, or remembers it.
+func (s *Service) clientSecret(ctx context.Context, home uuid.UUID, a *ent.OAuthApp) (secret.Text, error) {
+	key := keyOf(home, a)
+	if known, ok := s.secrets.get(key); ok {
+		return known, nil
+	}
 	place := vault.Place{Tenant: home, Purpose: vault.PurposeClientSecret, Object: a.ID}
 	plain, err := vault.Unseal(ctx, s.keys, place, a.ClientSecret)
 	if errors.Is(err, vault.ErrCorrupt) {
-		return oauth.App{}, errs.New(errs.AppMisconfigured,
+		return secret.Text{}, errs.New(errs.AppMisconfigured,
 			"the client secret of this app cannot be opened; enter it again with updateOAuthApp").WithCause(err)
 	}
 	if err != nil {
-		return oauth.App{}, fromVault("opening a client secret", err)
+		return secret.Text{}, fromVault("opening a client secret", err)
 	}
-	out.ClientSecret = secret.New(string(plain.Reveal()))
-	return out, nil
+	opened := secret.New(string(plain.Reveal()))
+	s.secrets.put(key, opened)
+	return opened, nil
 }
+
+// Forget drops a tenant's opened secrets from memory: for whoever destroys the tenant's key. Other processes drop theirs
+// when their life is over.
+func (s *Service) Forget(tenant uuid.UUID) { s.secrets.forget(tenant) }
 
 // opener returns the tenant whose key opens the app's secrets: the viewer's, whatever the row says, but for the
 // operator's apps, which all may use.

@@ -37,6 +37,8 @@ type Options struct {
 	DB          *database.DB
 	Vault       vault.Vault
 	Connections Connections
+	// Forget, where not nil, is told of a tenant whose key is destroyed, to drop what memory holds of it.
+	Forget func(tenant uuid.UUID)
 	// RevokeFor bounds the time for revocations, counted from the first round; zero means 10 minutes.
 	RevokeFor time.Duration
 	// Lock is how long what was under way may go on: a grant lock's life. Zero means 60 s.

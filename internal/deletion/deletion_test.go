@@ -30,6 +30,9 @@ func TestDeletion(t *testing.T) {
 		k.complete()
 		k.gone()
 		k.revoked()
+		if !slices.Equal(k.forgotten, []uuid.UUID{k.one.ID}) {
+			t.Errorf("memory was told to forget %v, want the tenant, once", k.forgotten)
+		}
 		for c, r := range records {
 			if _, err := vault.OpenRecord(t.Context(), k.Vault, vault.Ref{Tenant: k.one.ID, Connection: c}, r); !errors.Is(err, vault.ErrNoKey) {
 				t.Errorf("a copy of a record: got %v, want ErrNoKey", err)

@@ -29,6 +29,8 @@ type kit struct {
 	mine       []*ent.Connection
 	theirs     *ent.Connection
 	deleter    *deletion.Service
+	// forgotten are the tenants that memory was told to forget.
+	forgotten []uuid.UUID
 }
 
 // users are the first tenant's.
@@ -54,7 +56,8 @@ func user(i int) string { return fmt.Sprintf("user%d", i) }
 
 // on is another deleter; batches are small, so that there are many.
 func (k *kit) on(v vault.Vault, c deletion.Connections) *deletion.Service {
-	return deletion.New(deletion.Options{DB: k.DB, Vault: v, Connections: c, Batch: 2, Now: k.Clock.Now})
+	return deletion.New(deletion.Options{DB: k.DB, Vault: v, Connections: c, Batch: 2, Now: k.Clock.Now,
+		Forget: func(tenant uuid.UUID) { k.forgotten = append(k.forgotten, tenant) }})
 }
 
 // order orders the deletion of the first tenant.

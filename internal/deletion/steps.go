@@ -99,6 +99,9 @@ func (s *Service) destroy(ctx context.Context, o *order) error {
 	if err := s.Vault.DestroyKey(ctx, o.tenant); err != nil {
 		return fmt.Errorf("destroying the key: %w", err)
 	}
+	if s.Forget != nil {
+		s.Forget(o.tenant)
+	}
 	o.unrevoked, o.phase = left, records
 	return s.DB.Tx(tenant.System(ctx, uuid.Nil), func(ctx context.Context, tx *ent.Tx) error {
 		// The owner is given up with this, so that the entry is written once: a process that lost its lease changes nothing.
