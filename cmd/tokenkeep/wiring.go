@@ -140,6 +140,7 @@ func (s *service) drain(force context.Context) error {
 	s.rewrapper.Stop()
 	s.sweeper.Stop()
 	s.tenancy.Close()
+	s.apps.Close()
 	if err != nil {
 		return fmt.Errorf("refreshes were under way when the time was over; what they brought may be lost: %w", err)
 	}

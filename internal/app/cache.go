@@ -63,6 +63,14 @@ func (c secretCache) put(key secretKey, s secret.Text) {
 	}
 }
 
+// close ends what the cache does beside its callers.
+func (c secretCache) close() {
+	if c.entries != nil {
+		c.entries.InvalidateAll()
+		c.entries.StopAllGoroutines()
+	}
+}
+
 // forget drops a tenant's secrets. It looks at all of them: it happens once in a tenant's life.
 func (c secretCache) forget(tenant uuid.UUID) {
 	if c.entries == nil {

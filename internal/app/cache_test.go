@@ -10,9 +10,11 @@ import (
 )
 
 // process is another process on the same database and vault, with a memory of its own.
-func (k *kit) process(o app.Options) *app.Service {
+func (k *kit) process(t *testing.T, o app.Options) *app.Service {
 	o.DB, o.Keys, o.Providers, o.PublicURL = k.db, k.vault, catalogue(), "https://tokens.example.com"
-	return app.New(o)
+	s := app.New(o)
+	t.Cleanup(s.Close)
+	return s
 }
 
 // opens fails unless the service opens the secret of the app's row as it is now, with that many calls of the vault.
@@ -41,7 +43,7 @@ func TestSecretsAreRemembered(t *testing.T) {
 		}
 		k.opens(t, k.Service, a, "hush-hush", 1)
 		k.opens(t, k.Service, a, "hush-hush", 0)
-		other, changed := k.process(app.Options{}), secret.New("changed-elsewhere")
+		other, changed := k.process(t, app.Options{}), secret.New("changed-elsewhere")
 		if _, err := other.Update(admin(t, k.one), app.UpdateInput{ID: a.ID, ClientSecret: &changed}); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +51,7 @@ func TestSecretsAreRemembered(t *testing.T) {
 		k.opens(t, k.Service, a, "changed-elsewhere", 0)
 		for name, o := range map[string]app.Options{"no room": {Secrets: -1}, "no life": {SecretLife: 1}} {
 			t.Run(name, func(t *testing.T) {
-				s := k.process(o)
+				s := k.process(t, o)
 				k.opens(t, s, a, "changed-elsewhere", 1)
 				k.opens(t, s, a, "changed-elsewhere", 1)
 			})

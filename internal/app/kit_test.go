@@ -45,6 +45,7 @@ func each(t *testing.T, test func(t *testing.T, k *kit)) {
 			DB: k.db, Keys: k.vault, Providers: catalogue(), PublicURL: "https://tokens.example.com",
 			Now: func() time.Time { return k.now },
 		})
+		t.Cleanup(k.Close)
 		test(t, k)
 	})
 }

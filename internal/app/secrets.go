@@ -140,6 +140,9 @@ func (s *Service) clientSecret(ctx context.Context, home uuid.UUID, a *ent.OAuth
 // when their life is over.
 func (s *Service) Forget(tenant uuid.UUID) { s.secrets.forget(tenant) }
 
+// Close drops all opened secrets from memory, once nobody uses the service any more.
+func (s *Service) Close() { s.secrets.close() }
+
 // opener returns the tenant whose key opens the app's secrets: the viewer's, whatever the row says, but for the
 // operator's apps, which all may use.
 func opener(ctx context.Context, a *ent.OAuthApp) (uuid.UUID, error) {

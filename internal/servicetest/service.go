@@ -50,6 +50,8 @@ type Options struct {
 	Providers []provider.Provider
 	// Change alters Zoom's entry; nil leaves it.
 	Change func(*provider.Provider)
+	// OpenVault opens a vault for each process; nil means one embedded vault for all of them.
+	OpenVault func(t testing.TB) vault.Vault
 	// Logger gets what the service logs; nil discards.
 	Logger *slog.Logger
 }
@@ -87,7 +89,9 @@ func New(t testing.TB, url string, o Options) *Service {
 	w := &World{URL: url, Clock: &Clock{}, options: o, transport: http.DefaultTransport.(*http.Transport).Clone()}
 	w.HTTP = &http.Client{Transport: w.transport}
 	t.Cleanup(w.transport.CloseIdleConnections)
-	w.vault = openVault(t)
+	if o.OpenVault == nil {
+		w.vault = openVault(t)
+	}
 	w.startZoom(t)
 	return w.Process(t)
 }
@@ -102,6 +106,14 @@ func openVault(t testing.TB) vault.Vault {
 	}
 	t.Cleanup(func() { _ = v.Close() })
 	return v
+}
+
+// processVault is the vault of a new process.
+func (w *World) processVault(t testing.TB) vault.Vault {
+	if w.options.OpenVault != nil {
+		return w.options.OpenVault(t)
+	}
+	return w.vault
 }
 
 // startZoom serves the emulator on loopback.
@@ -137,7 +149,7 @@ func (w *World) catalogue() *provider.Catalogue {
 // Process starts another process in the same world.
 func (w *World) Process(t testing.TB) *Service {
 	t.Helper()
-	s := &Service{World: w, DB: OpenDatabase(t, w.URL), Vault: &Vault{Vault: w.vault}}
+	s := &Service{World: w, DB: OpenDatabase(t, w.URL), Vault: &Vault{Vault: w.processVault(t)}}
 	s.OAuth = &OAuth{OAuth: oauth.New(oauth.Options{Transport: w.transport, Now: w.Clock.Now})}
 	s.ZoomAPI = &Zoom{Zoom: zoom.New(zoom.Options{Transport: w.transport, Now: w.Clock.Now})}
 	s.Catalogue = w.catalogue()
@@ -163,6 +175,7 @@ func (s *Service) close(t testing.TB) {
 		t.Errorf("draining: %v", err)
 	}
 	s.Tenancy.Close()
+	s.Apps.Close()
 }
 
 // Crash ends this process for its database: what it does next fails. A hook that calls it and then panics is a kill at
