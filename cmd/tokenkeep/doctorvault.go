@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -58,19 +56,11 @@ func (c *doctorCmd) checkVaultAnswers(ctx context.Context, p *patient) (string, 
 func (c *doctorCmd) vaultHealth(ctx context.Context) (*api.HealthResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, vaultPatience)
 	defer cancel()
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
-	defer transport.CloseIdleConnections()
-	config := &api.Config{Address: c.Addr, HttpClient: &http.Client{Transport: transport}}
-	err := config.ConfigureTLS(&api.TLSConfig{CACert: c.CACert, CAPath: c.CAPath, ClientCert: c.ClientCert, ClientKey: c.ClientKey, TLSServerName: c.TLSServerName})
+	client, release, err := c.client()
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.NewClient(config)
-	if err != nil {
-		return nil, err
-	}
-	client.SetMaxRetries(0)
-	client.ClearToken()
+	defer release()
 	return client.Sys().HealthWithContext(ctx)
 }
 

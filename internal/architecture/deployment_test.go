@@ -9,13 +9,16 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/tokenkeep/tokenkeep/internal/vault/hashicorp/setup"
 )
 
-// settings are the variables that "tokenkeep serve" and "tokenkeep migrate" know.
+// settings are the variables that "tokenkeep serve", "migrate" and "vault init" know.
 var settings = []string{
 	"TOKENKEEP_LISTEN", "TOKENKEEP_METRICS_LISTEN", "TOKENKEEP_PUBLIC_URL", "TOKENKEEP_DATABASE_URL", "TOKENKEEP_VAULT",
 	"TOKENKEEP_VAULT_FILE", "TOKENKEEP_VAULT_TRANSIT_MOUNT", "TOKENKEEP_VAULT_KV_MOUNT", "TOKENKEEP_ROOT_KEY_FILE",
-	"TOKENKEEP_OPERATOR_KEY_FILE", "TOKENKEEP_PROVIDERS_FILE",
+	"TOKENKEEP_OPERATOR_KEY_FILE", "TOKENKEEP_PROVIDERS_FILE", "TOKENKEEP_VAULT_ROLE_ID", "TOKENKEEP_VAULT_SECRET_ID_FILE",
+	"TOKENKEEP_VAULT_KEYS_ROLE_ID", "TOKENKEEP_VAULT_KEYS_SECRET_ID_FILE", "TOKENKEEP_VAULT_UNSEAL_KEY_FILE", "TOKENKEEP_VAULT_LOGIN_DIR",
 }
 
 const (
@@ -47,15 +50,15 @@ func project(t *testing.T) *types.Project {
 
 func TestComposeHasItsServices(t *testing.T) {
 	p := project(t)
-	want := []string{"migrate", "postgres", "tokenkeep", "vault"}
+	want := []string{"migrate", "postgres", "tokenkeep", "vault", "vault-init"}
 	got := p.ServiceNames()
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("got services %v, want %v", got, want)
 	}
 	for name, s := range p.Services {
-		if optional := slices.Equal(s.Profiles, []string{"vault"}); optional != (name == "vault") || !optional && len(s.Profiles) != 0 {
-			t.Errorf("%s has profiles %v; only vault is behind one", name, s.Profiles)
+		if len(s.Profiles) != 0 {
+			t.Errorf("%s is behind the profiles %v, want it to start with the others", name, s.Profiles)
 		}
 		if s.Build == nil && !pinned.MatchString(s.Image) {
 			t.Errorf("%s runs %s, want an image with its version", name, s.Image)
@@ -103,12 +106,12 @@ func TestComposeGivesAwayNoPrivilege(t *testing.T) {
 func TestComposeKnowsWhenAServiceIsReady(t *testing.T) {
 	p := project(t)
 	for name, s := range p.Services {
-		if once := name == "migrate"; once == (s.HealthCheck != nil) {
+		if once := slices.Contains(once, name); once == (s.HealthCheck != nil) {
 			t.Errorf("%s: got a health check %t, want %t", name, s.HealthCheck != nil, !once)
 		}
 		for on, dependency := range s.DependsOn {
 			want := types.ServiceConditionHealthy
-			if on == "migrate" {
+			if slices.Contains(once, on) {
 				want = types.ServiceConditionCompletedSuccessfully
 			}
 			if dependency.Condition != want {
@@ -116,8 +119,46 @@ func TestComposeKnowsWhenAServiceIsReady(t *testing.T) {
 			}
 		}
 	}
-	if d := p.Services["tokenkeep"].DependsOn; len(d) != 2 {
-		t.Errorf("tokenkeep waits for %v, want the database and its migrations", d)
+	if d := p.Services["tokenkeep"].DependsOn; len(d) != 3 {
+		t.Errorf("tokenkeep waits for %v, want the database, its migrations and the vault's set-up", d)
+	}
+}
+
+// once are the services that do something and end.
+var once = []string{"migrate", "vault-init"}
+
+// TestComposeKeepsTheUnsealKeyApart: who serves does not see the key that unseals, and cannot change its own login.
+func TestComposeKeepsTheUnsealKeyApart(t *testing.T) {
+	p := project(t)
+	for name, s := range p.Services {
+		for _, v := range s.Volumes {
+			switch {
+			case v.Source == "vault-key" && name != "vault-init":
+				t.Errorf("%s mounts the unseal key", name)
+			case v.Source == "vault-login" && name != "vault-init" && (name != "tokenkeep" || !v.ReadOnly):
+				t.Errorf("%s mounts the logins, read-only %t", name, v.ReadOnly)
+			}
+		}
+	}
+	mounted := map[string]string{}
+	for _, v := range p.Services["vault-init"].Volumes {
+		mounted[v.Source] = v.Target
+	}
+	init, serve := p.Services["vault-init"].Environment, p.Services["tokenkeep"].Environment
+	if init["TOKENKEEP_VAULT_UNSEAL_KEY_FILE"] == nil || !strings.HasPrefix(*init["TOKENKEEP_VAULT_UNSEAL_KEY_FILE"], mounted["vault-key"]+"/") {
+		t.Errorf("the unseal key goes to %v, outside of its volume at %s", init["TOKENKEEP_VAULT_UNSEAL_KEY_FILE"], mounted["vault-key"])
+	}
+	login := mounted["vault-login"]
+	if dir := init["TOKENKEEP_VAULT_LOGIN_DIR"]; dir == nil || *dir != login {
+		t.Errorf("the logins go to %v, not to their volume at %s", dir, login)
+	}
+	for variable, want := range map[string]string{
+		"TOKENKEEP_VAULT_ROLE_ID": setup.ServiceRole, "TOKENKEEP_VAULT_SECRET_ID_FILE": login + "/" + setup.ServiceSecretID,
+		"TOKENKEEP_VAULT_KEYS_ROLE_ID": setup.KeysRole, "TOKENKEEP_VAULT_KEYS_SECRET_ID_FILE": login + "/" + setup.KeysSecretID,
+	} {
+		if got := serve[variable]; got == nil || *got != want {
+			t.Errorf("%s: got %v, want %s", variable, got, want)
+		}
 	}
 }
 
@@ -132,7 +173,7 @@ func TestComposeSettingsAreKnown(t *testing.T) {
 	}
 	env := p.Services["tokenkeep"].Environment
 	for variable, want := range map[string]string{
-		"TOKENKEEP_VAULT": "embedded", "TOKENKEEP_LISTEN": "0.0.0.0:8080", "TOKENKEEP_PUBLIC_URL": "http://localhost:8080",
+		"TOKENKEEP_VAULT": "hashicorp", "VAULT_ADDR": "http://vault:8200", "TOKENKEEP_LISTEN": "0.0.0.0:8080", "TOKENKEEP_PUBLIC_URL": "http://localhost:8080",
 		"TOKENKEEP_DATABASE_URL": "postgres://tokenkeep:fromthetest@postgres:5432/tokenkeep?sslmode=disable",
 	} {
 		if got := env[variable]; got == nil || *got != want {
@@ -151,7 +192,7 @@ func TestComposeSecretsAreFiles(t *testing.T) {
 		}
 		mounted = append(mounted, "/run/secrets/"+used.Source)
 	}
-	for _, variable := range []string{"TOKENKEEP_ROOT_KEY_FILE", "TOKENKEEP_OPERATOR_KEY_FILE"} {
+	for _, variable := range []string{"TOKENKEEP_OPERATOR_KEY_FILE"} {
 		if path := s.Environment[variable]; path == nil || !slices.Contains(mounted, *path) {
 			t.Errorf("%s is none of the mounted secrets %v", variable, mounted)
 		}
@@ -186,6 +227,14 @@ func TestImageIsPinnedAndNotRoot(t *testing.T) {
 		t.Errorf("the image is not built with Go %v of go.mod", version)
 	}
 	stages := strings.Split(string(dockerfile), "\nFROM ")[1:]
+	folders := regexp.MustCompile(`install -d -o 65532 -g 65532 -m 0700 (.*)`).FindStringSubmatch(string(dockerfile))
+	for _, service := range project(t).Services {
+		for _, v := range service.Volumes {
+			if service.Build != nil && (folders == nil || !slices.Contains(strings.Fields(folders[1]), strings.Replace(v.Target, "/var/lib", "/out/lib", 1))) {
+				t.Errorf("%s mounts a volume at %s, which the image does not make, so that root would own it", service.Name, v.Target)
+			}
+		}
+	}
 	for _, stage := range stages {
 		if image := strings.Fields(stage)[0]; !pinned.MatchString(image) {
 			t.Errorf("the image rests on %s, want a version", image)

@@ -27,6 +27,8 @@ type Options struct {
 	Dir string
 	// TransitMount and KVMount are where the engines go; empty means transit and secret.
 	TransitMount, KVMount string
+	// New leaves the server as it is before anybody has initialised it: whatever needs a root token or a key fails.
+	New bool
 	// TLS are files of a TLS listener; the zero value speaks plain HTTP.
 	TLS TLS
 }
@@ -76,6 +78,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	if err := s.launch(); err != nil {
 		return nil, err
+	}
+	if o.New {
+		return s, nil
 	}
 	if err := errors.Join(s.initialise(ctx), s.unseal(ctx), s.mount(ctx)); err != nil {
 		s.Close()
