@@ -92,6 +92,10 @@ type Connection struct {
 	LastAttemptedAt *time.Time `json:"last_attempted_at,omitempty"`
 	// NextRefreshAt holds the value of the "next_refresh_at" field.
 	NextRefreshAt *time.Time `json:"next_refresh_at,omitempty"`
+	// In place of next_refresh_at where that is past and the app has no room: when the refresh was due.
+	WaitingSince *time.Time `json:"waiting_since,omitempty"`
+	// A scheduler has taken the due refresh until then, by the database's clock; null none.
+	ClaimedUntilMs *int64 `json:"claimed_until_ms,omitempty"`
 	// LastUsedAt holds the value of the "last_used_at" field.
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 	// EventSequence holds the value of the "event_sequence" field.
@@ -131,11 +135,11 @@ func (*Connection) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case connection.FieldLocalRecordingToken, connection.FieldOnBehalfToken, connection.FieldEscrowed:
 			values[i] = new(sql.NullBool)
-		case connection.FieldFailureHTTPStatus, connection.FieldFailureAttempts, connection.FieldGeneration, connection.FieldAccessTokenLife, connection.FieldEventSequence:
+		case connection.FieldFailureHTTPStatus, connection.FieldFailureAttempts, connection.FieldGeneration, connection.FieldAccessTokenLife, connection.FieldClaimedUntilMs, connection.FieldEventSequence:
 			values[i] = new(sql.NullInt64)
 		case connection.FieldFailureClass, connection.FieldFailureReason, connection.FieldFailureMessage, connection.FieldFailureProviderCode, connection.FieldProvider, connection.FieldClientID, connection.FieldGrantKey, connection.FieldKind, connection.FieldGrantType, connection.FieldState, connection.FieldSubject, connection.FieldExternalUserID, connection.FieldExternalAccountID, connection.FieldExternalEmail, connection.FieldExternalDisplayName:
 			values[i] = new(sql.NullString)
-		case connection.FieldCreatedAt, connection.FieldUpdatedAt, connection.FieldFailureSince, connection.FieldFailureLastAt, connection.FieldFailureNextAttemptAt, connection.FieldAccessTokenExpiresAt, connection.FieldConsentedAt, connection.FieldLastRefreshedAt, connection.FieldLastAttemptedAt, connection.FieldNextRefreshAt, connection.FieldLastUsedAt:
+		case connection.FieldCreatedAt, connection.FieldUpdatedAt, connection.FieldFailureSince, connection.FieldFailureLastAt, connection.FieldFailureNextAttemptAt, connection.FieldAccessTokenExpiresAt, connection.FieldConsentedAt, connection.FieldLastRefreshedAt, connection.FieldLastAttemptedAt, connection.FieldNextRefreshAt, connection.FieldWaitingSince, connection.FieldLastUsedAt:
 			values[i] = new(sql.NullTime)
 		case connection.FieldID, connection.FieldTenantID, connection.FieldAppID:
 			values[i] = new(uuid.UUID)
@@ -392,6 +396,20 @@ func (_m *Connection) assignValues(columns []string, values []any) error {
 				_m.NextRefreshAt = new(time.Time)
 				*_m.NextRefreshAt = value.Time
 			}
+		case connection.FieldWaitingSince:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field waiting_since", values[i])
+			} else if value.Valid {
+				_m.WaitingSince = new(time.Time)
+				*_m.WaitingSince = value.Time
+			}
+		case connection.FieldClaimedUntilMs:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field claimed_until_ms", values[i])
+			} else if value.Valid {
+				_m.ClaimedUntilMs = new(int64)
+				*_m.ClaimedUntilMs = value.Int64
+			}
 		case connection.FieldLastUsedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field last_used_at", values[i])
@@ -576,6 +594,16 @@ func (_m *Connection) String() string {
 	if v := _m.NextRefreshAt; v != nil {
 		builder.WriteString("next_refresh_at=")
 		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.WaitingSince; v != nil {
+		builder.WriteString("waiting_since=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ClaimedUntilMs; v != nil {
+		builder.WriteString("claimed_until_ms=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
 	if v := _m.LastUsedAt; v != nil {

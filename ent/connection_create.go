@@ -449,6 +449,34 @@ func (_c *ConnectionCreate) SetNillableNextRefreshAt(v *time.Time) *ConnectionCr
 	return _c
 }
 
+// SetWaitingSince sets the "waiting_since" field.
+func (_c *ConnectionCreate) SetWaitingSince(v time.Time) *ConnectionCreate {
+	_c.mutation.SetWaitingSince(v)
+	return _c
+}
+
+// SetNillableWaitingSince sets the "waiting_since" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableWaitingSince(v *time.Time) *ConnectionCreate {
+	if v != nil {
+		_c.SetWaitingSince(*v)
+	}
+	return _c
+}
+
+// SetClaimedUntilMs sets the "claimed_until_ms" field.
+func (_c *ConnectionCreate) SetClaimedUntilMs(v int64) *ConnectionCreate {
+	_c.mutation.SetClaimedUntilMs(v)
+	return _c
+}
+
+// SetNillableClaimedUntilMs sets the "claimed_until_ms" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableClaimedUntilMs(v *int64) *ConnectionCreate {
+	if v != nil {
+		_c.SetClaimedUntilMs(*v)
+	}
+	return _c
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (_c *ConnectionCreate) SetLastUsedAt(v time.Time) *ConnectionCreate {
 	_c.mutation.SetLastUsedAt(v)
@@ -834,6 +862,14 @@ func (_c *ConnectionCreate) createSpec() (*Connection, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.NextRefreshAt(); ok {
 		_spec.SetField(connection.FieldNextRefreshAt, field.TypeTime, value)
 		_node.NextRefreshAt = &value
+	}
+	if value, ok := _c.mutation.WaitingSince(); ok {
+		_spec.SetField(connection.FieldWaitingSince, field.TypeTime, value)
+		_node.WaitingSince = &value
+	}
+	if value, ok := _c.mutation.ClaimedUntilMs(); ok {
+		_spec.SetField(connection.FieldClaimedUntilMs, field.TypeInt64, value)
+		_node.ClaimedUntilMs = &value
 	}
 	if value, ok := _c.mutation.LastUsedAt(); ok {
 		_spec.SetField(connection.FieldLastUsedAt, field.TypeTime, value)
@@ -1419,6 +1455,48 @@ func (u *ConnectionUpsert) UpdateNextRefreshAt() *ConnectionUpsert {
 // ClearNextRefreshAt clears the value of the "next_refresh_at" field.
 func (u *ConnectionUpsert) ClearNextRefreshAt() *ConnectionUpsert {
 	u.SetNull(connection.FieldNextRefreshAt)
+	return u
+}
+
+// SetWaitingSince sets the "waiting_since" field.
+func (u *ConnectionUpsert) SetWaitingSince(v time.Time) *ConnectionUpsert {
+	u.Set(connection.FieldWaitingSince, v)
+	return u
+}
+
+// UpdateWaitingSince sets the "waiting_since" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateWaitingSince() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldWaitingSince)
+	return u
+}
+
+// ClearWaitingSince clears the value of the "waiting_since" field.
+func (u *ConnectionUpsert) ClearWaitingSince() *ConnectionUpsert {
+	u.SetNull(connection.FieldWaitingSince)
+	return u
+}
+
+// SetClaimedUntilMs sets the "claimed_until_ms" field.
+func (u *ConnectionUpsert) SetClaimedUntilMs(v int64) *ConnectionUpsert {
+	u.Set(connection.FieldClaimedUntilMs, v)
+	return u
+}
+
+// UpdateClaimedUntilMs sets the "claimed_until_ms" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateClaimedUntilMs() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldClaimedUntilMs)
+	return u
+}
+
+// AddClaimedUntilMs adds v to the "claimed_until_ms" field.
+func (u *ConnectionUpsert) AddClaimedUntilMs(v int64) *ConnectionUpsert {
+	u.Add(connection.FieldClaimedUntilMs, v)
+	return u
+}
+
+// ClearClaimedUntilMs clears the value of the "claimed_until_ms" field.
+func (u *ConnectionUpsert) ClearClaimedUntilMs() *ConnectionUpsert {
+	u.SetNull(connection.FieldClaimedUntilMs)
 	return u
 }
 
@@ -2113,6 +2191,55 @@ func (u *ConnectionUpsertOne) UpdateNextRefreshAt() *ConnectionUpsertOne {
 func (u *ConnectionUpsertOne) ClearNextRefreshAt() *ConnectionUpsertOne {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearNextRefreshAt()
+	})
+}
+
+// SetWaitingSince sets the "waiting_since" field.
+func (u *ConnectionUpsertOne) SetWaitingSince(v time.Time) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetWaitingSince(v)
+	})
+}
+
+// UpdateWaitingSince sets the "waiting_since" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateWaitingSince() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateWaitingSince()
+	})
+}
+
+// ClearWaitingSince clears the value of the "waiting_since" field.
+func (u *ConnectionUpsertOne) ClearWaitingSince() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearWaitingSince()
+	})
+}
+
+// SetClaimedUntilMs sets the "claimed_until_ms" field.
+func (u *ConnectionUpsertOne) SetClaimedUntilMs(v int64) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetClaimedUntilMs(v)
+	})
+}
+
+// AddClaimedUntilMs adds v to the "claimed_until_ms" field.
+func (u *ConnectionUpsertOne) AddClaimedUntilMs(v int64) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.AddClaimedUntilMs(v)
+	})
+}
+
+// UpdateClaimedUntilMs sets the "claimed_until_ms" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateClaimedUntilMs() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateClaimedUntilMs()
+	})
+}
+
+// ClearClaimedUntilMs clears the value of the "claimed_until_ms" field.
+func (u *ConnectionUpsertOne) ClearClaimedUntilMs() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearClaimedUntilMs()
 	})
 }
 
@@ -2980,6 +3107,55 @@ func (u *ConnectionUpsertBulk) UpdateNextRefreshAt() *ConnectionUpsertBulk {
 func (u *ConnectionUpsertBulk) ClearNextRefreshAt() *ConnectionUpsertBulk {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.ClearNextRefreshAt()
+	})
+}
+
+// SetWaitingSince sets the "waiting_since" field.
+func (u *ConnectionUpsertBulk) SetWaitingSince(v time.Time) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetWaitingSince(v)
+	})
+}
+
+// UpdateWaitingSince sets the "waiting_since" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateWaitingSince() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateWaitingSince()
+	})
+}
+
+// ClearWaitingSince clears the value of the "waiting_since" field.
+func (u *ConnectionUpsertBulk) ClearWaitingSince() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearWaitingSince()
+	})
+}
+
+// SetClaimedUntilMs sets the "claimed_until_ms" field.
+func (u *ConnectionUpsertBulk) SetClaimedUntilMs(v int64) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetClaimedUntilMs(v)
+	})
+}
+
+// AddClaimedUntilMs adds v to the "claimed_until_ms" field.
+func (u *ConnectionUpsertBulk) AddClaimedUntilMs(v int64) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.AddClaimedUntilMs(v)
+	})
+}
+
+// UpdateClaimedUntilMs sets the "claimed_until_ms" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateClaimedUntilMs() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateClaimedUntilMs()
+	})
+}
+
+// ClearClaimedUntilMs clears the value of the "claimed_until_ms" field.
+func (u *ConnectionUpsertBulk) ClearClaimedUntilMs() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearClaimedUntilMs()
 	})
 }
 

@@ -596,6 +596,53 @@ func (_u *ConnectionUpdate) ClearNextRefreshAt() *ConnectionUpdate {
 	return _u
 }
 
+// SetWaitingSince sets the "waiting_since" field.
+func (_u *ConnectionUpdate) SetWaitingSince(v time.Time) *ConnectionUpdate {
+	_u.mutation.SetWaitingSince(v)
+	return _u
+}
+
+// SetNillableWaitingSince sets the "waiting_since" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableWaitingSince(v *time.Time) *ConnectionUpdate {
+	if v != nil {
+		_u.SetWaitingSince(*v)
+	}
+	return _u
+}
+
+// ClearWaitingSince clears the value of the "waiting_since" field.
+func (_u *ConnectionUpdate) ClearWaitingSince() *ConnectionUpdate {
+	_u.mutation.ClearWaitingSince()
+	return _u
+}
+
+// SetClaimedUntilMs sets the "claimed_until_ms" field.
+func (_u *ConnectionUpdate) SetClaimedUntilMs(v int64) *ConnectionUpdate {
+	_u.mutation.ResetClaimedUntilMs()
+	_u.mutation.SetClaimedUntilMs(v)
+	return _u
+}
+
+// SetNillableClaimedUntilMs sets the "claimed_until_ms" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableClaimedUntilMs(v *int64) *ConnectionUpdate {
+	if v != nil {
+		_u.SetClaimedUntilMs(*v)
+	}
+	return _u
+}
+
+// AddClaimedUntilMs adds value to the "claimed_until_ms" field.
+func (_u *ConnectionUpdate) AddClaimedUntilMs(v int64) *ConnectionUpdate {
+	_u.mutation.AddClaimedUntilMs(v)
+	return _u
+}
+
+// ClearClaimedUntilMs clears the value of the "claimed_until_ms" field.
+func (_u *ConnectionUpdate) ClearClaimedUntilMs() *ConnectionUpdate {
+	_u.mutation.ClearClaimedUntilMs()
+	return _u
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (_u *ConnectionUpdate) SetLastUsedAt(v time.Time) *ConnectionUpdate {
 	_u.mutation.SetLastUsedAt(v)
@@ -876,6 +923,21 @@ func (_u *ConnectionUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.NextRefreshAtCleared() {
 		_spec.ClearField(connection.FieldNextRefreshAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.WaitingSince(); ok {
+		_spec.SetField(connection.FieldWaitingSince, field.TypeTime, value)
+	}
+	if _u.mutation.WaitingSinceCleared() {
+		_spec.ClearField(connection.FieldWaitingSince, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ClaimedUntilMs(); ok {
+		_spec.SetField(connection.FieldClaimedUntilMs, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClaimedUntilMs(); ok {
+		_spec.AddField(connection.FieldClaimedUntilMs, field.TypeInt64, value)
+	}
+	if _u.mutation.ClaimedUntilMsCleared() {
+		_spec.ClearField(connection.FieldClaimedUntilMs, field.TypeInt64)
 	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(connection.FieldLastUsedAt, field.TypeTime, value)
@@ -1477,6 +1539,53 @@ func (_u *ConnectionUpdateOne) ClearNextRefreshAt() *ConnectionUpdateOne {
 	return _u
 }
 
+// SetWaitingSince sets the "waiting_since" field.
+func (_u *ConnectionUpdateOne) SetWaitingSince(v time.Time) *ConnectionUpdateOne {
+	_u.mutation.SetWaitingSince(v)
+	return _u
+}
+
+// SetNillableWaitingSince sets the "waiting_since" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableWaitingSince(v *time.Time) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetWaitingSince(*v)
+	}
+	return _u
+}
+
+// ClearWaitingSince clears the value of the "waiting_since" field.
+func (_u *ConnectionUpdateOne) ClearWaitingSince() *ConnectionUpdateOne {
+	_u.mutation.ClearWaitingSince()
+	return _u
+}
+
+// SetClaimedUntilMs sets the "claimed_until_ms" field.
+func (_u *ConnectionUpdateOne) SetClaimedUntilMs(v int64) *ConnectionUpdateOne {
+	_u.mutation.ResetClaimedUntilMs()
+	_u.mutation.SetClaimedUntilMs(v)
+	return _u
+}
+
+// SetNillableClaimedUntilMs sets the "claimed_until_ms" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableClaimedUntilMs(v *int64) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetClaimedUntilMs(*v)
+	}
+	return _u
+}
+
+// AddClaimedUntilMs adds value to the "claimed_until_ms" field.
+func (_u *ConnectionUpdateOne) AddClaimedUntilMs(v int64) *ConnectionUpdateOne {
+	_u.mutation.AddClaimedUntilMs(v)
+	return _u
+}
+
+// ClearClaimedUntilMs clears the value of the "claimed_until_ms" field.
+func (_u *ConnectionUpdateOne) ClearClaimedUntilMs() *ConnectionUpdateOne {
+	_u.mutation.ClearClaimedUntilMs()
+	return _u
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (_u *ConnectionUpdateOne) SetLastUsedAt(v time.Time) *ConnectionUpdateOne {
 	_u.mutation.SetLastUsedAt(v)
@@ -1787,6 +1896,21 @@ func (_u *ConnectionUpdateOne) sqlSave(ctx context.Context) (_node *Connection, 
 	}
 	if _u.mutation.NextRefreshAtCleared() {
 		_spec.ClearField(connection.FieldNextRefreshAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.WaitingSince(); ok {
+		_spec.SetField(connection.FieldWaitingSince, field.TypeTime, value)
+	}
+	if _u.mutation.WaitingSinceCleared() {
+		_spec.ClearField(connection.FieldWaitingSince, field.TypeTime)
+	}
+	if value, ok := _u.mutation.ClaimedUntilMs(); ok {
+		_spec.SetField(connection.FieldClaimedUntilMs, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedClaimedUntilMs(); ok {
+		_spec.AddField(connection.FieldClaimedUntilMs, field.TypeInt64, value)
+	}
+	if _u.mutation.ClaimedUntilMsCleared() {
+		_spec.ClearField(connection.FieldClaimedUntilMs, field.TypeInt64)
 	}
 	if value, ok := _u.mutation.LastUsedAt(); ok {
 		_spec.SetField(connection.FieldLastUsedAt, field.TypeTime, value)

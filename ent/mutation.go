@@ -1967,6 +1967,9 @@ type ConnectionMutation struct {
 	last_refreshed_at       *time.Time
 	last_attempted_at       *time.Time
 	next_refresh_at         *time.Time
+	waiting_since           *time.Time
+	claimed_until_ms        *int64
+	addclaimed_until_ms     *int64
 	last_used_at            *time.Time
 	event_sequence          *int64
 	addevent_sequence       *int64
@@ -3722,6 +3725,125 @@ func (m *ConnectionMutation) ResetNextRefreshAt() {
 	delete(m.clearedFields, connection.FieldNextRefreshAt)
 }
 
+// SetWaitingSince sets the "waiting_since" field.
+func (m *ConnectionMutation) SetWaitingSince(t time.Time) {
+	m.waiting_since = &t
+}
+
+// WaitingSince returns the value of the "waiting_since" field in the mutation.
+func (m *ConnectionMutation) WaitingSince() (r time.Time, exists bool) {
+	v := m.waiting_since
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWaitingSince returns the old "waiting_since" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldWaitingSince(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWaitingSince is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWaitingSince requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWaitingSince: %w", err)
+	}
+	return oldValue.WaitingSince, nil
+}
+
+// ClearWaitingSince clears the value of the "waiting_since" field.
+func (m *ConnectionMutation) ClearWaitingSince() {
+	m.waiting_since = nil
+	m.clearedFields[connection.FieldWaitingSince] = struct{}{}
+}
+
+// WaitingSinceCleared returns if the "waiting_since" field was cleared in this mutation.
+func (m *ConnectionMutation) WaitingSinceCleared() bool {
+	_, ok := m.clearedFields[connection.FieldWaitingSince]
+	return ok
+}
+
+// ResetWaitingSince resets all changes to the "waiting_since" field.
+func (m *ConnectionMutation) ResetWaitingSince() {
+	m.waiting_since = nil
+	delete(m.clearedFields, connection.FieldWaitingSince)
+}
+
+// SetClaimedUntilMs sets the "claimed_until_ms" field.
+func (m *ConnectionMutation) SetClaimedUntilMs(i int64) {
+	m.claimed_until_ms = &i
+	m.addclaimed_until_ms = nil
+}
+
+// ClaimedUntilMs returns the value of the "claimed_until_ms" field in the mutation.
+func (m *ConnectionMutation) ClaimedUntilMs() (r int64, exists bool) {
+	v := m.claimed_until_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClaimedUntilMs returns the old "claimed_until_ms" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldClaimedUntilMs(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClaimedUntilMs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClaimedUntilMs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClaimedUntilMs: %w", err)
+	}
+	return oldValue.ClaimedUntilMs, nil
+}
+
+// AddClaimedUntilMs adds i to the "claimed_until_ms" field.
+func (m *ConnectionMutation) AddClaimedUntilMs(i int64) {
+	if m.addclaimed_until_ms != nil {
+		*m.addclaimed_until_ms += i
+	} else {
+		m.addclaimed_until_ms = &i
+	}
+}
+
+// AddedClaimedUntilMs returns the value that was added to the "claimed_until_ms" field in this mutation.
+func (m *ConnectionMutation) AddedClaimedUntilMs() (r int64, exists bool) {
+	v := m.addclaimed_until_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearClaimedUntilMs clears the value of the "claimed_until_ms" field.
+func (m *ConnectionMutation) ClearClaimedUntilMs() {
+	m.claimed_until_ms = nil
+	m.addclaimed_until_ms = nil
+	m.clearedFields[connection.FieldClaimedUntilMs] = struct{}{}
+}
+
+// ClaimedUntilMsCleared returns if the "claimed_until_ms" field was cleared in this mutation.
+func (m *ConnectionMutation) ClaimedUntilMsCleared() bool {
+	_, ok := m.clearedFields[connection.FieldClaimedUntilMs]
+	return ok
+}
+
+// ResetClaimedUntilMs resets all changes to the "claimed_until_ms" field.
+func (m *ConnectionMutation) ResetClaimedUntilMs() {
+	m.claimed_until_ms = nil
+	m.addclaimed_until_ms = nil
+	delete(m.clearedFields, connection.FieldClaimedUntilMs)
+}
+
 // SetLastUsedAt sets the "last_used_at" field.
 func (m *ConnectionMutation) SetLastUsedAt(t time.Time) {
 	m.last_used_at = &t
@@ -3888,7 +4010,7 @@ func (m *ConnectionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConnectionMutation) Fields() []string {
-	fields := make([]string, 0, 38)
+	fields := make([]string, 0, 40)
 	if m.tenant_id != nil {
 		fields = append(fields, connection.FieldTenantID)
 	}
@@ -3997,6 +4119,12 @@ func (m *ConnectionMutation) Fields() []string {
 	if m.next_refresh_at != nil {
 		fields = append(fields, connection.FieldNextRefreshAt)
 	}
+	if m.waiting_since != nil {
+		fields = append(fields, connection.FieldWaitingSince)
+	}
+	if m.claimed_until_ms != nil {
+		fields = append(fields, connection.FieldClaimedUntilMs)
+	}
 	if m.last_used_at != nil {
 		fields = append(fields, connection.FieldLastUsedAt)
 	}
@@ -4083,6 +4211,10 @@ func (m *ConnectionMutation) Field(name string) (ent.Value, bool) {
 		return m.LastAttemptedAt()
 	case connection.FieldNextRefreshAt:
 		return m.NextRefreshAt()
+	case connection.FieldWaitingSince:
+		return m.WaitingSince()
+	case connection.FieldClaimedUntilMs:
+		return m.ClaimedUntilMs()
 	case connection.FieldLastUsedAt:
 		return m.LastUsedAt()
 	case connection.FieldEventSequence:
@@ -4168,6 +4300,10 @@ func (m *ConnectionMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldLastAttemptedAt(ctx)
 	case connection.FieldNextRefreshAt:
 		return m.OldNextRefreshAt(ctx)
+	case connection.FieldWaitingSince:
+		return m.OldWaitingSince(ctx)
+	case connection.FieldClaimedUntilMs:
+		return m.OldClaimedUntilMs(ctx)
 	case connection.FieldLastUsedAt:
 		return m.OldLastUsedAt(ctx)
 	case connection.FieldEventSequence:
@@ -4433,6 +4569,20 @@ func (m *ConnectionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetNextRefreshAt(v)
 		return nil
+	case connection.FieldWaitingSince:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWaitingSince(v)
+		return nil
+	case connection.FieldClaimedUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClaimedUntilMs(v)
+		return nil
 	case connection.FieldLastUsedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -4467,6 +4617,9 @@ func (m *ConnectionMutation) AddedFields() []string {
 	if m.addaccess_token_life != nil {
 		fields = append(fields, connection.FieldAccessTokenLife)
 	}
+	if m.addclaimed_until_ms != nil {
+		fields = append(fields, connection.FieldClaimedUntilMs)
+	}
 	if m.addevent_sequence != nil {
 		fields = append(fields, connection.FieldEventSequence)
 	}
@@ -4486,6 +4639,8 @@ func (m *ConnectionMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedGeneration()
 	case connection.FieldAccessTokenLife:
 		return m.AddedAccessTokenLife()
+	case connection.FieldClaimedUntilMs:
+		return m.AddedClaimedUntilMs()
 	case connection.FieldEventSequence:
 		return m.AddedEventSequence()
 	}
@@ -4524,6 +4679,13 @@ func (m *ConnectionMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAccessTokenLife(v)
+		return nil
+	case connection.FieldClaimedUntilMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddClaimedUntilMs(v)
 		return nil
 	case connection.FieldEventSequence:
 		v, ok := value.(int64)
@@ -4596,6 +4758,12 @@ func (m *ConnectionMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(connection.FieldNextRefreshAt) {
 		fields = append(fields, connection.FieldNextRefreshAt)
+	}
+	if m.FieldCleared(connection.FieldWaitingSince) {
+		fields = append(fields, connection.FieldWaitingSince)
+	}
+	if m.FieldCleared(connection.FieldClaimedUntilMs) {
+		fields = append(fields, connection.FieldClaimedUntilMs)
 	}
 	if m.FieldCleared(connection.FieldLastUsedAt) {
 		fields = append(fields, connection.FieldLastUsedAt)
@@ -4670,6 +4838,12 @@ func (m *ConnectionMutation) ClearField(name string) error {
 		return nil
 	case connection.FieldNextRefreshAt:
 		m.ClearNextRefreshAt()
+		return nil
+	case connection.FieldWaitingSince:
+		m.ClearWaitingSince()
+		return nil
+	case connection.FieldClaimedUntilMs:
+		m.ClearClaimedUntilMs()
 		return nil
 	case connection.FieldLastUsedAt:
 		m.ClearLastUsedAt()
@@ -4789,6 +4963,12 @@ func (m *ConnectionMutation) ResetField(name string) error {
 		return nil
 	case connection.FieldNextRefreshAt:
 		m.ResetNextRefreshAt()
+		return nil
+	case connection.FieldWaitingSince:
+		m.ResetWaitingSince()
+		return nil
+	case connection.FieldClaimedUntilMs:
+		m.ResetClaimedUntilMs()
 		return nil
 	case connection.FieldLastUsedAt:
 		m.ResetLastUsedAt()
@@ -10642,6 +10822,7 @@ type OAuthAppMutation struct {
 	state                         *oauthapp.State
 	last_verified_webhook_at      *time.Time
 	last_unverified_webhook_at    *time.Time
+	paused_until                  *time.Time
 	clearedFields                 map[string]struct{}
 	done                          bool
 	oldValue                      func(context.Context) (*OAuthApp, error)
@@ -11962,6 +12143,55 @@ func (m *OAuthAppMutation) ResetLastUnverifiedWebhookAt() {
 	delete(m.clearedFields, oauthapp.FieldLastUnverifiedWebhookAt)
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (m *OAuthAppMutation) SetPausedUntil(t time.Time) {
+	m.paused_until = &t
+}
+
+// PausedUntil returns the value of the "paused_until" field in the mutation.
+func (m *OAuthAppMutation) PausedUntil() (r time.Time, exists bool) {
+	v := m.paused_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPausedUntil returns the old "paused_until" field's value of the OAuthApp entity.
+// If the OAuthApp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OAuthAppMutation) OldPausedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPausedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPausedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPausedUntil: %w", err)
+	}
+	return oldValue.PausedUntil, nil
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (m *OAuthAppMutation) ClearPausedUntil() {
+	m.paused_until = nil
+	m.clearedFields[oauthapp.FieldPausedUntil] = struct{}{}
+}
+
+// PausedUntilCleared returns if the "paused_until" field was cleared in this mutation.
+func (m *OAuthAppMutation) PausedUntilCleared() bool {
+	_, ok := m.clearedFields[oauthapp.FieldPausedUntil]
+	return ok
+}
+
+// ResetPausedUntil resets all changes to the "paused_until" field.
+func (m *OAuthAppMutation) ResetPausedUntil() {
+	m.paused_until = nil
+	delete(m.clearedFields, oauthapp.FieldPausedUntil)
+}
+
 // Where appends a list predicates to the OAuthAppMutation builder.
 func (m *OAuthAppMutation) Where(ps ...predicate.OAuthApp) {
 	m.predicates = append(m.predicates, ps...)
@@ -11996,7 +12226,7 @@ func (m *OAuthAppMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OAuthAppMutation) Fields() []string {
-	fields := make([]string, 0, 25)
+	fields := make([]string, 0, 26)
 	if m.tenant_id != nil {
 		fields = append(fields, oauthapp.FieldTenantID)
 	}
@@ -12072,6 +12302,9 @@ func (m *OAuthAppMutation) Fields() []string {
 	if m.last_unverified_webhook_at != nil {
 		fields = append(fields, oauthapp.FieldLastUnverifiedWebhookAt)
 	}
+	if m.paused_until != nil {
+		fields = append(fields, oauthapp.FieldPausedUntil)
+	}
 	return fields
 }
 
@@ -12130,6 +12363,8 @@ func (m *OAuthAppMutation) Field(name string) (ent.Value, bool) {
 		return m.LastVerifiedWebhookAt()
 	case oauthapp.FieldLastUnverifiedWebhookAt:
 		return m.LastUnverifiedWebhookAt()
+	case oauthapp.FieldPausedUntil:
+		return m.PausedUntil()
 	}
 	return nil, false
 }
@@ -12189,6 +12424,8 @@ func (m *OAuthAppMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldLastVerifiedWebhookAt(ctx)
 	case oauthapp.FieldLastUnverifiedWebhookAt:
 		return m.OldLastUnverifiedWebhookAt(ctx)
+	case oauthapp.FieldPausedUntil:
+		return m.OldPausedUntil(ctx)
 	}
 	return nil, fmt.Errorf("unknown OAuthApp field %s", name)
 }
@@ -12373,6 +12610,13 @@ func (m *OAuthAppMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLastUnverifiedWebhookAt(v)
 		return nil
+	case oauthapp.FieldPausedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPausedUntil(v)
+		return nil
 	}
 	return fmt.Errorf("unknown OAuthApp field %s", name)
 }
@@ -12496,6 +12740,9 @@ func (m *OAuthAppMutation) ClearedFields() []string {
 	if m.FieldCleared(oauthapp.FieldLastUnverifiedWebhookAt) {
 		fields = append(fields, oauthapp.FieldLastUnverifiedWebhookAt)
 	}
+	if m.FieldCleared(oauthapp.FieldPausedUntil) {
+		fields = append(fields, oauthapp.FieldPausedUntil)
+	}
 	return fields
 }
 
@@ -12551,6 +12798,9 @@ func (m *OAuthAppMutation) ClearField(name string) error {
 		return nil
 	case oauthapp.FieldLastUnverifiedWebhookAt:
 		m.ClearLastUnverifiedWebhookAt()
+		return nil
+	case oauthapp.FieldPausedUntil:
+		m.ClearPausedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown OAuthApp nullable field %s", name)
@@ -12634,6 +12884,9 @@ func (m *OAuthAppMutation) ResetField(name string) error {
 		return nil
 	case oauthapp.FieldLastUnverifiedWebhookAt:
 		m.ResetLastUnverifiedWebhookAt()
+		return nil
+	case oauthapp.FieldPausedUntil:
+		m.ResetPausedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown OAuthApp field %s", name)

@@ -69,7 +69,9 @@ type OAuthApp struct {
 	LastVerifiedWebhookAt *time.Time `json:"last_verified_webhook_at,omitempty"`
 	// LastUnverifiedWebhookAt holds the value of the "last_unverified_webhook_at" field.
 	LastUnverifiedWebhookAt *time.Time `json:"last_unverified_webhook_at,omitempty"`
-	selectValues            sql.SelectValues
+	// The provider asked for no more requests of this client until then.
+	PausedUntil  *time.Time `json:"paused_until,omitempty"`
+	selectValues sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -83,7 +85,7 @@ func (*OAuthApp) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case oauthapp.FieldFailureClass, oauthapp.FieldFailureReason, oauthapp.FieldFailureMessage, oauthapp.FieldFailureProviderCode, oauthapp.FieldProvider, oauthapp.FieldName, oauthapp.FieldClientID, oauthapp.FieldState:
 			values[i] = new(sql.NullString)
-		case oauthapp.FieldCreatedAt, oauthapp.FieldUpdatedAt, oauthapp.FieldFailureSince, oauthapp.FieldFailureLastAt, oauthapp.FieldFailureNextAttemptAt, oauthapp.FieldLastVerifiedWebhookAt, oauthapp.FieldLastUnverifiedWebhookAt:
+		case oauthapp.FieldCreatedAt, oauthapp.FieldUpdatedAt, oauthapp.FieldFailureSince, oauthapp.FieldFailureLastAt, oauthapp.FieldFailureNextAttemptAt, oauthapp.FieldLastVerifiedWebhookAt, oauthapp.FieldLastUnverifiedWebhookAt, oauthapp.FieldPausedUntil:
 			values[i] = new(sql.NullTime)
 		case oauthapp.FieldID, oauthapp.FieldTenantID:
 			values[i] = new(uuid.UUID)
@@ -269,6 +271,13 @@ func (_m *OAuthApp) assignValues(columns []string, values []any) error {
 				_m.LastUnverifiedWebhookAt = new(time.Time)
 				*_m.LastUnverifiedWebhookAt = value.Time
 			}
+		case oauthapp.FieldPausedUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field paused_until", values[i])
+			} else if value.Valid {
+				_m.PausedUntil = new(time.Time)
+				*_m.PausedUntil = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -385,6 +394,11 @@ func (_m *OAuthApp) String() string {
 	builder.WriteString(", ")
 	if v := _m.LastUnverifiedWebhookAt; v != nil {
 		builder.WriteString("last_unverified_webhook_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.PausedUntil; v != nil {
+		builder.WriteString("paused_until=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')

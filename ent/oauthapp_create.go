@@ -302,6 +302,20 @@ func (_c *OAuthAppCreate) SetNillableLastUnverifiedWebhookAt(v *time.Time) *OAut
 	return _c
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (_c *OAuthAppCreate) SetPausedUntil(v time.Time) *OAuthAppCreate {
+	_c.mutation.SetPausedUntil(v)
+	return _c
+}
+
+// SetNillablePausedUntil sets the "paused_until" field if the given value is not nil.
+func (_c *OAuthAppCreate) SetNillablePausedUntil(v *time.Time) *OAuthAppCreate {
+	if v != nil {
+		_c.SetPausedUntil(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *OAuthAppCreate) SetID(v uuid.UUID) *OAuthAppCreate {
 	_c.mutation.SetID(v)
@@ -560,6 +574,10 @@ func (_c *OAuthAppCreate) createSpec() (*OAuthApp, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LastUnverifiedWebhookAt(); ok {
 		_spec.SetField(oauthapp.FieldLastUnverifiedWebhookAt, field.TypeTime, value)
 		_node.LastUnverifiedWebhookAt = &value
+	}
+	if value, ok := _c.mutation.PausedUntil(); ok {
+		_spec.SetField(oauthapp.FieldPausedUntil, field.TypeTime, value)
+		_node.PausedUntil = &value
 	}
 	return _node, _spec
 }
@@ -970,6 +988,24 @@ func (u *OAuthAppUpsert) UpdateLastUnverifiedWebhookAt() *OAuthAppUpsert {
 // ClearLastUnverifiedWebhookAt clears the value of the "last_unverified_webhook_at" field.
 func (u *OAuthAppUpsert) ClearLastUnverifiedWebhookAt() *OAuthAppUpsert {
 	u.SetNull(oauthapp.FieldLastUnverifiedWebhookAt)
+	return u
+}
+
+// SetPausedUntil sets the "paused_until" field.
+func (u *OAuthAppUpsert) SetPausedUntil(v time.Time) *OAuthAppUpsert {
+	u.Set(oauthapp.FieldPausedUntil, v)
+	return u
+}
+
+// UpdatePausedUntil sets the "paused_until" field to the value that was provided on create.
+func (u *OAuthAppUpsert) UpdatePausedUntil() *OAuthAppUpsert {
+	u.SetExcluded(oauthapp.FieldPausedUntil)
+	return u
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (u *OAuthAppUpsert) ClearPausedUntil() *OAuthAppUpsert {
+	u.SetNull(oauthapp.FieldPausedUntil)
 	return u
 }
 
@@ -1450,6 +1486,27 @@ func (u *OAuthAppUpsertOne) UpdateLastUnverifiedWebhookAt() *OAuthAppUpsertOne {
 func (u *OAuthAppUpsertOne) ClearLastUnverifiedWebhookAt() *OAuthAppUpsertOne {
 	return u.Update(func(s *OAuthAppUpsert) {
 		s.ClearLastUnverifiedWebhookAt()
+	})
+}
+
+// SetPausedUntil sets the "paused_until" field.
+func (u *OAuthAppUpsertOne) SetPausedUntil(v time.Time) *OAuthAppUpsertOne {
+	return u.Update(func(s *OAuthAppUpsert) {
+		s.SetPausedUntil(v)
+	})
+}
+
+// UpdatePausedUntil sets the "paused_until" field to the value that was provided on create.
+func (u *OAuthAppUpsertOne) UpdatePausedUntil() *OAuthAppUpsertOne {
+	return u.Update(func(s *OAuthAppUpsert) {
+		s.UpdatePausedUntil()
+	})
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (u *OAuthAppUpsertOne) ClearPausedUntil() *OAuthAppUpsertOne {
+	return u.Update(func(s *OAuthAppUpsert) {
+		s.ClearPausedUntil()
 	})
 }
 
@@ -2097,6 +2154,27 @@ func (u *OAuthAppUpsertBulk) UpdateLastUnverifiedWebhookAt() *OAuthAppUpsertBulk
 func (u *OAuthAppUpsertBulk) ClearLastUnverifiedWebhookAt() *OAuthAppUpsertBulk {
 	return u.Update(func(s *OAuthAppUpsert) {
 		s.ClearLastUnverifiedWebhookAt()
+	})
+}
+
+// SetPausedUntil sets the "paused_until" field.
+func (u *OAuthAppUpsertBulk) SetPausedUntil(v time.Time) *OAuthAppUpsertBulk {
+	return u.Update(func(s *OAuthAppUpsert) {
+		s.SetPausedUntil(v)
+	})
+}
+
+// UpdatePausedUntil sets the "paused_until" field to the value that was provided on create.
+func (u *OAuthAppUpsertBulk) UpdatePausedUntil() *OAuthAppUpsertBulk {
+	return u.Update(func(s *OAuthAppUpsert) {
+		s.UpdatePausedUntil()
+	})
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (u *OAuthAppUpsertBulk) ClearPausedUntil() *OAuthAppUpsertBulk {
+	return u.Update(func(s *OAuthAppUpsert) {
+		s.ClearPausedUntil()
 	})
 }
 

@@ -414,6 +414,26 @@ func (_u *OAuthAppUpdate) ClearLastUnverifiedWebhookAt() *OAuthAppUpdate {
 	return _u
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (_u *OAuthAppUpdate) SetPausedUntil(v time.Time) *OAuthAppUpdate {
+	_u.mutation.SetPausedUntil(v)
+	return _u
+}
+
+// SetNillablePausedUntil sets the "paused_until" field if the given value is not nil.
+func (_u *OAuthAppUpdate) SetNillablePausedUntil(v *time.Time) *OAuthAppUpdate {
+	if v != nil {
+		_u.SetPausedUntil(*v)
+	}
+	return _u
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (_u *OAuthAppUpdate) ClearPausedUntil() *OAuthAppUpdate {
+	_u.mutation.ClearPausedUntil()
+	return _u
+}
+
 // Mutation returns the OAuthAppMutation object of the builder.
 func (_u *OAuthAppUpdate) Mutation() *OAuthAppMutation {
 	return _u.mutation
@@ -605,6 +625,12 @@ func (_u *OAuthAppUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.LastUnverifiedWebhookAtCleared() {
 		_spec.ClearField(oauthapp.FieldLastUnverifiedWebhookAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedUntil(); ok {
+		_spec.SetField(oauthapp.FieldPausedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.PausedUntilCleared() {
+		_spec.ClearField(oauthapp.FieldPausedUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -1012,6 +1038,26 @@ func (_u *OAuthAppUpdateOne) ClearLastUnverifiedWebhookAt() *OAuthAppUpdateOne {
 	return _u
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (_u *OAuthAppUpdateOne) SetPausedUntil(v time.Time) *OAuthAppUpdateOne {
+	_u.mutation.SetPausedUntil(v)
+	return _u
+}
+
+// SetNillablePausedUntil sets the "paused_until" field if the given value is not nil.
+func (_u *OAuthAppUpdateOne) SetNillablePausedUntil(v *time.Time) *OAuthAppUpdateOne {
+	if v != nil {
+		_u.SetPausedUntil(*v)
+	}
+	return _u
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (_u *OAuthAppUpdateOne) ClearPausedUntil() *OAuthAppUpdateOne {
+	_u.mutation.ClearPausedUntil()
+	return _u
+}
+
 // Mutation returns the OAuthAppMutation object of the builder.
 func (_u *OAuthAppUpdateOne) Mutation() *OAuthAppMutation {
 	return _u.mutation
@@ -1233,6 +1279,12 @@ func (_u *OAuthAppUpdateOne) sqlSave(ctx context.Context) (_node *OAuthApp, err 
 	}
 	if _u.mutation.LastUnverifiedWebhookAtCleared() {
 		_spec.ClearField(oauthapp.FieldLastUnverifiedWebhookAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedUntil(); ok {
+		_spec.SetField(oauthapp.FieldPausedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.PausedUntilCleared() {
+		_spec.ClearField(oauthapp.FieldPausedUntil, field.TypeTime)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &OAuthApp{config: _u.config}

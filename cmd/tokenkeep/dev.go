@@ -24,6 +24,7 @@ type devCmd struct {
 	Listen     string `default:"127.0.0.1:8080" placeholder:"ADDRESS" help:"Loopback address of the API and the Playground; port 0 takes a free one (${default})."`
 	ZoomListen string `default:"127.0.0.1:8090" placeholder:"ADDRESS" help:"Loopback address of the Zoom emulator; port 0 takes a free one (${default})."`
 	providerSettings
+	refreshSettings
 	JSON      bool       `name:"json" help:"Print one line of JSON with graphql, playground, zoom, apiKey, operatorKey, app and tenant, and nothing else on standard output."`
 	LogLevel  slog.Level `default:"warn" placeholder:"LEVEL" help:"debug, info, warn or error (${default}). Logs go to standard error."`
 	LogFormat string     `default:"text" enum:"text,json" placeholder:"FORMAT" help:"text or json (${default})."`
@@ -131,7 +132,10 @@ func (c *devCmd) open(ctx context.Context, d *dev) (zoomListener net.Listener, e
 
 // parts opens or makes the database, the vault and the keys.
 func (c *devCmd) parts(ctx context.Context, d *dev, log *slog.Logger) (parts, secret.Text, error) {
-	p := parts{publicURL: baseURL(d.listener), log: log}
+	p := parts{publicURL: baseURL(d.listener), refresh: c.refreshSettings, log: log}
+	if err := p.refresh.check(); err != nil {
+		return p, secret.Text{}, err
+	}
 	operatorKey, err := c.operatorKey()
 	if err != nil {
 		return p, secret.Text{}, err

@@ -16,6 +16,7 @@ type serveCmd struct {
 	vaultSettings
 	operatorSettings
 	providerSettings
+	refreshSettings
 	Playground    bool       `env:"TOKENKEEP_PLAYGROUND" negatable:"" help:"Serve a page at /playground to try queries in a browser (off)."`
 	Introspection bool       `env:"TOKENKEEP_INTROSPECTION" default:"true" negatable:"" help:"Let anybody read the schema, which is public, and suggest names in errors (on)."`
 	LogLevel      slog.Level `env:"TOKENKEEP_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default}). Logs go to standard error."`
@@ -80,6 +81,10 @@ func (c *serveCmd) parts(ctx context.Context, log *slog.Logger) (p parts, err er
 		return p, err
 	}
 	if p.catalogue, err = c.providerSettings.load(); err != nil {
+		return p, err
+	}
+	p.refresh = c.refreshSettings
+	if err := p.refresh.check(); err != nil {
 		return p, err
 	}
 	return c.connect(ctx, p)

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
+	"github.com/tokenkeep/tokenkeep/internal/refresh"
 	"github.com/tokenkeep/tokenkeep/internal/rewrap"
 	"github.com/tokenkeep/tokenkeep/internal/server"
 	"github.com/tokenkeep/tokenkeep/internal/server/playground"
@@ -30,6 +31,7 @@ type parts struct {
 	vault     vault.Vault
 	catalogue *provider.Catalogue
 	operator  tenancy.OperatorKey
+	refresh   refreshSettings
 	// publicURL is where callers and providers reach the service.
 	publicURL string
 	log       *slog.Logger
@@ -57,8 +59,10 @@ type service struct {
 	apps        *app.Service
 	connections *connection.Service
 	sweeper     *grant.Sweeper
-	rewrapper   *rewrap.Service
-	deleter     *deletion.Service
+	// scheduler is nil where this process renews nothing ahead of need.
+	scheduler *refresh.Scheduler
+	rewrapper *rewrap.Service
+	deleter   *deletion.Service
 }
 
 // wire makes a service of its parts. Nothing runs yet.
@@ -67,17 +71,26 @@ func wire(p parts) (*service, error) {
 	apps := app.New(app.Options{DB: p.db, Keys: p.vault, Providers: p.catalogue, PublicURL: p.publicURL})
 	connections, err := connection.New(connection.Options{
 		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{}), Zoom: zoom.New(zoom.Options{}),
-		Catalogue: p.catalogue, Logger: p.log,
+		Catalogue: p.catalogue, Pace: p.refresh.pace(), Logger: p.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("wiring the service: %w", err)
 	}
-	return &service{
+	s := &service{
 		parts: p, tenancy: tenants, apps: apps, connections: connections,
 		sweeper:   grant.NewSweeper(connections.Keeper(), 0),
 		rewrapper: rewrap.New(rewrap.Options{DB: p.db, Vault: p.vault, Logger: p.log}),
 		deleter:   deletion.New(deletion.Options{DB: p.db, Vault: p.vault, Connections: connections, Forget: apps.Forget, Logger: p.log}),
-	}, nil
+	}
+	if p.refresh.Workers > 0 {
+		s.scheduler = refresh.New(p.refresh.options(connections, s.ready, p.log))
+	}
+	return s, nil
+}
+
+// ready asks both stores for an answer.
+func (s *service) ready(ctx context.Context) error {
+	return errors.Join(s.db.Ping(ctx), s.vault.Health(ctx))
 }
 
 // surface is how the service looks from outside.
@@ -124,12 +137,18 @@ func (s *service) run(sig signals, h *server.Server, l net.Listener) error {
 	s.sweeper.Start(context.Background())
 	s.rewrapper.Start(context.Background())
 	s.deleter.Start(context.Background())
+	if s.scheduler != nil {
+		s.scheduler.Start(context.Background())
+	}
 	err := h.Serve(sig.stop, force, l)
 	return errors.Join(err, s.drain(force))
 }
 
 // drain ends what runs beside requests.
 func (s *service) drain(force context.Context) error {
+	if s.scheduler != nil {
+		s.scheduler.Stop(force)
+	}
 	err := s.connections.Drain(force)
 	if err != nil {
 		short, cancel := context.WithTimeout(context.Background(), shortGrace)

@@ -89,6 +89,10 @@ const (
 	FieldLastAttemptedAt = "last_attempted_at"
 	// FieldNextRefreshAt holds the string denoting the next_refresh_at field in the database.
 	FieldNextRefreshAt = "next_refresh_at"
+	// FieldWaitingSince holds the string denoting the waiting_since field in the database.
+	FieldWaitingSince = "waiting_since"
+	// FieldClaimedUntilMs holds the string denoting the claimed_until_ms field in the database.
+	FieldClaimedUntilMs = "claimed_until_ms"
 	// FieldLastUsedAt holds the string denoting the last_used_at field in the database.
 	FieldLastUsedAt = "last_used_at"
 	// FieldEventSequence holds the string denoting the event_sequence field in the database.
@@ -145,6 +149,8 @@ var Columns = []string{
 	FieldLastRefreshedAt,
 	FieldLastAttemptedAt,
 	FieldNextRefreshAt,
+	FieldWaitingSince,
+	FieldClaimedUntilMs,
 	FieldLastUsedAt,
 	FieldEventSequence,
 }
@@ -439,6 +445,16 @@ func ByLastAttemptedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByNextRefreshAt orders the results by the next_refresh_at field.
 func ByNextRefreshAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldNextRefreshAt, opts...).ToFunc()
+}
+
+// ByWaitingSince orders the results by the waiting_since field.
+func ByWaitingSince(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWaitingSince, opts...).ToFunc()
+}
+
+// ByClaimedUntilMs orders the results by the claimed_until_ms field.
+func ByClaimedUntilMs(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClaimedUntilMs, opts...).ToFunc()
 }
 
 // ByLastUsedAt orders the results by the last_used_at field.

@@ -211,6 +211,16 @@ func NextRefreshAt(v time.Time) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldNextRefreshAt, v))
 }
 
+// WaitingSince applies equality check predicate on the "waiting_since" field. It's identical to WaitingSinceEQ.
+func WaitingSince(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldWaitingSince, v))
+}
+
+// ClaimedUntilMs applies equality check predicate on the "claimed_until_ms" field. It's identical to ClaimedUntilMsEQ.
+func ClaimedUntilMs(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldClaimedUntilMs, v))
+}
+
 // LastUsedAt applies equality check predicate on the "last_used_at" field. It's identical to LastUsedAtEQ.
 func LastUsedAt(v time.Time) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldLastUsedAt, v))
@@ -1899,6 +1909,106 @@ func NextRefreshAtIsNil() predicate.Connection {
 // NextRefreshAtNotNil applies the NotNil predicate on the "next_refresh_at" field.
 func NextRefreshAtNotNil() predicate.Connection {
 	return predicate.Connection(sql.FieldNotNull(FieldNextRefreshAt))
+}
+
+// WaitingSinceEQ applies the EQ predicate on the "waiting_since" field.
+func WaitingSinceEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldWaitingSince, v))
+}
+
+// WaitingSinceNEQ applies the NEQ predicate on the "waiting_since" field.
+func WaitingSinceNEQ(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldWaitingSince, v))
+}
+
+// WaitingSinceIn applies the In predicate on the "waiting_since" field.
+func WaitingSinceIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldWaitingSince, vs...))
+}
+
+// WaitingSinceNotIn applies the NotIn predicate on the "waiting_since" field.
+func WaitingSinceNotIn(vs ...time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldWaitingSince, vs...))
+}
+
+// WaitingSinceGT applies the GT predicate on the "waiting_since" field.
+func WaitingSinceGT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldWaitingSince, v))
+}
+
+// WaitingSinceGTE applies the GTE predicate on the "waiting_since" field.
+func WaitingSinceGTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldWaitingSince, v))
+}
+
+// WaitingSinceLT applies the LT predicate on the "waiting_since" field.
+func WaitingSinceLT(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldWaitingSince, v))
+}
+
+// WaitingSinceLTE applies the LTE predicate on the "waiting_since" field.
+func WaitingSinceLTE(v time.Time) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldWaitingSince, v))
+}
+
+// WaitingSinceIsNil applies the IsNil predicate on the "waiting_since" field.
+func WaitingSinceIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldWaitingSince))
+}
+
+// WaitingSinceNotNil applies the NotNil predicate on the "waiting_since" field.
+func WaitingSinceNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldWaitingSince))
+}
+
+// ClaimedUntilMsEQ applies the EQ predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsEQ(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldClaimedUntilMs, v))
+}
+
+// ClaimedUntilMsNEQ applies the NEQ predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsNEQ(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldClaimedUntilMs, v))
+}
+
+// ClaimedUntilMsIn applies the In predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsIn(vs ...int64) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldClaimedUntilMs, vs...))
+}
+
+// ClaimedUntilMsNotIn applies the NotIn predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsNotIn(vs ...int64) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldClaimedUntilMs, vs...))
+}
+
+// ClaimedUntilMsGT applies the GT predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsGT(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldClaimedUntilMs, v))
+}
+
+// ClaimedUntilMsGTE applies the GTE predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsGTE(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldClaimedUntilMs, v))
+}
+
+// ClaimedUntilMsLT applies the LT predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsLT(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldClaimedUntilMs, v))
+}
+
+// ClaimedUntilMsLTE applies the LTE predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsLTE(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldClaimedUntilMs, v))
+}
+
+// ClaimedUntilMsIsNil applies the IsNil predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldClaimedUntilMs))
+}
+
+// ClaimedUntilMsNotNil applies the NotNil predicate on the "claimed_until_ms" field.
+func ClaimedUntilMsNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldClaimedUntilMs))
 }
 
 // LastUsedAtEQ applies the EQ predicate on the "last_used_at" field.

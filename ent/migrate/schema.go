@@ -106,6 +106,8 @@ var (
 		{Name: "last_refreshed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_attempted_at", Type: field.TypeTime, Nullable: true},
 		{Name: "next_refresh_at", Type: field.TypeTime, Nullable: true},
+		{Name: "waiting_since", Type: field.TypeTime, Nullable: true},
+		{Name: "claimed_until_ms", Type: field.TypeInt64, Nullable: true},
 		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
 		{Name: "event_sequence", Type: field.TypeInt64, Default: 0},
 		{Name: "app_id", Type: field.TypeUUID},
@@ -118,7 +120,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "connections_oauth_apps_app",
-				Columns:    []*schema.Column{ConnectionsColumns[38]},
+				Columns:    []*schema.Column{ConnectionsColumns[40]},
 				RefColumns: []*schema.Column{OauthAppsColumns[0]},
 				OnDelete:   schema.Restrict,
 			},
@@ -142,12 +144,12 @@ var (
 			{
 				Name:    "connection_tenant_id_app_id_external_user_id",
 				Unique:  true,
-				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[38], ConnectionsColumns[20]},
+				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[40], ConnectionsColumns[20]},
 			},
 			{
 				Name:    "connection_tenant_id_app_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[38], ConnectionsColumns[0]},
+				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[40], ConnectionsColumns[0]},
 			},
 			{
 				Name:    "connection_tenant_id_subject_id",
@@ -177,7 +179,7 @@ var (
 			{
 				Name:    "connection_app_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[38]},
+				Columns: []*schema.Column{ConnectionsColumns[40]},
 			},
 			{
 				Name:    "connection_next_refresh_at",
@@ -185,6 +187,14 @@ var (
 				Columns: []*schema.Column{ConnectionsColumns[35]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "next_refresh_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "connection_app_id_waiting_since",
+				Unique:  false,
+				Columns: []*schema.Column{ConnectionsColumns[40], ConnectionsColumns[36]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "waiting_since IS NOT NULL",
 				},
 			},
 		},
@@ -400,6 +410,7 @@ var (
 		{Name: "state", Type: field.TypeEnum, Enums: []string{"ACTIVE", "MISCONFIGURED"}, Default: "ACTIVE"},
 		{Name: "last_verified_webhook_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_unverified_webhook_at", Type: field.TypeTime, Nullable: true},
+		{Name: "paused_until", Type: field.TypeTime, Nullable: true},
 	}
 	// OauthAppsTable holds the schema information for the "oauth_apps" table.
 	OauthAppsTable = &schema.Table{

@@ -66,6 +66,8 @@ const (
 	FieldLastVerifiedWebhookAt = "last_verified_webhook_at"
 	// FieldLastUnverifiedWebhookAt holds the string denoting the last_unverified_webhook_at field in the database.
 	FieldLastUnverifiedWebhookAt = "last_unverified_webhook_at"
+	// FieldPausedUntil holds the string denoting the paused_until field in the database.
+	FieldPausedUntil = "paused_until"
 	// Table holds the table name of the oauthapp in the database.
 	Table = "oauth_apps"
 )
@@ -98,6 +100,7 @@ var Columns = []string{
 	FieldState,
 	FieldLastVerifiedWebhookAt,
 	FieldLastUnverifiedWebhookAt,
+	FieldPausedUntil,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -260,4 +263,9 @@ func ByLastVerifiedWebhookAt(opts ...sql.OrderTermOption) OrderOption {
 // ByLastUnverifiedWebhookAt orders the results by the last_unverified_webhook_at field.
 func ByLastUnverifiedWebhookAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastUnverifiedWebhookAt, opts...).ToFunc()
+}
+
+// ByPausedUntil orders the results by the paused_until field.
+func ByPausedUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPausedUntil, opts...).ToFunc()
 }

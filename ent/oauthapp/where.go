@@ -160,6 +160,11 @@ func LastUnverifiedWebhookAt(v time.Time) predicate.OAuthApp {
 	return predicate.OAuthApp(sql.FieldEQ(FieldLastUnverifiedWebhookAt, v))
 }
 
+// PausedUntil applies equality check predicate on the "paused_until" field. It's identical to PausedUntilEQ.
+func PausedUntil(v time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldEQ(FieldPausedUntil, v))
+}
+
 // TenantIDEQ applies the EQ predicate on the "tenant_id" field.
 func TenantIDEQ(v uuid.UUID) predicate.OAuthApp {
 	return predicate.OAuthApp(sql.FieldEQ(FieldTenantID, v))
@@ -1333,6 +1338,56 @@ func LastUnverifiedWebhookAtIsNil() predicate.OAuthApp {
 // LastUnverifiedWebhookAtNotNil applies the NotNil predicate on the "last_unverified_webhook_at" field.
 func LastUnverifiedWebhookAtNotNil() predicate.OAuthApp {
 	return predicate.OAuthApp(sql.FieldNotNull(FieldLastUnverifiedWebhookAt))
+}
+
+// PausedUntilEQ applies the EQ predicate on the "paused_until" field.
+func PausedUntilEQ(v time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldEQ(FieldPausedUntil, v))
+}
+
+// PausedUntilNEQ applies the NEQ predicate on the "paused_until" field.
+func PausedUntilNEQ(v time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldNEQ(FieldPausedUntil, v))
+}
+
+// PausedUntilIn applies the In predicate on the "paused_until" field.
+func PausedUntilIn(vs ...time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldIn(FieldPausedUntil, vs...))
+}
+
+// PausedUntilNotIn applies the NotIn predicate on the "paused_until" field.
+func PausedUntilNotIn(vs ...time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldNotIn(FieldPausedUntil, vs...))
+}
+
+// PausedUntilGT applies the GT predicate on the "paused_until" field.
+func PausedUntilGT(v time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldGT(FieldPausedUntil, v))
+}
+
+// PausedUntilGTE applies the GTE predicate on the "paused_until" field.
+func PausedUntilGTE(v time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldGTE(FieldPausedUntil, v))
+}
+
+// PausedUntilLT applies the LT predicate on the "paused_until" field.
+func PausedUntilLT(v time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldLT(FieldPausedUntil, v))
+}
+
+// PausedUntilLTE applies the LTE predicate on the "paused_until" field.
+func PausedUntilLTE(v time.Time) predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldLTE(FieldPausedUntil, v))
+}
+
+// PausedUntilIsNil applies the IsNil predicate on the "paused_until" field.
+func PausedUntilIsNil() predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldIsNull(FieldPausedUntil))
+}
+
+// PausedUntilNotNil applies the NotNil predicate on the "paused_until" field.
+func PausedUntilNotNil() predicate.OAuthApp {
+	return predicate.OAuthApp(sql.FieldNotNull(FieldPausedUntil))
 }
 
 // And groups predicates with the AND operator between them.

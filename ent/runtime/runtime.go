@@ -109,7 +109,7 @@ func init() {
 	// connection.DefaultEscrowed holds the default value on creation for the escrowed field.
 	connection.DefaultEscrowed = connectionDescEscrowed.Default.(bool)
 	// connectionDescEventSequence is the schema descriptor for event_sequence field.
-	connectionDescEventSequence := connectionFields[25].Descriptor()
+	connectionDescEventSequence := connectionFields[27].Descriptor()
 	// connection.DefaultEventSequence holds the default value on creation for the event_sequence field.
 	connection.DefaultEventSequence = connectionDescEventSequence.Default.(int64)
 	// connectionDescID is the schema descriptor for id field.

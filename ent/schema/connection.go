@@ -42,6 +42,8 @@ func (Connection) Fields() []ent.Field {
 		field.Time("last_refreshed_at").Optional().Nillable(),
 		field.Time("last_attempted_at").Optional().Nillable(),
 		field.Time("next_refresh_at").Optional().Nillable(),
+		field.Time("waiting_since").Optional().Nillable().Comment("In place of next_refresh_at where that is past and the app has no room: when the refresh was due."),
+		field.Int64("claimed_until_ms").Optional().Nillable().Comment("A scheduler has taken the due refresh until then, by the database's clock; null none."),
 		field.Time("last_used_at").Optional().Nillable(),
 		field.Int64("event_sequence").Default(0),
 	}
@@ -70,6 +72,7 @@ func (Connection) Indexes() []ent.Index {
 		index.Fields("grant_key"),
 		index.Fields("app_id"),
 		index.Fields("next_refresh_at").Annotations(entsql.IndexWhere("next_refresh_at IS NOT NULL")),
+		index.Fields("app_id", "waiting_since").Annotations(entsql.IndexWhere("waiting_since IS NOT NULL")),
 	}
 }
 

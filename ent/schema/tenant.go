@@ -81,6 +81,7 @@ func (OAuthApp) Fields() []ent.Field {
 		field.Enum("state").Values("ACTIVE", "MISCONFIGURED").Default("ACTIVE"),
 		field.Time("last_verified_webhook_at").Optional().Nillable(),
 		field.Time("last_unverified_webhook_at").Optional().Nillable(),
+		field.Time("paused_until").Optional().Nillable().Comment("The provider asked for no more requests of this client until then."),
 	}
 }
 

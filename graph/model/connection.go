@@ -64,7 +64,7 @@ func ConnectionOf(c *ent.Connection) *Connection {
 		AccessTokenExpiresAt:           c.AccessTokenExpiresAt,
 		LastRefreshedAt:                c.LastRefreshedAt,
 		LastAttemptedAt:                c.LastAttemptedAt,
-		NextRefreshAt:                  c.NextRefreshAt,
+		NextRefreshAt:                  connection.NextRefresh(c),
 		LastUsedAt:                     c.LastUsedAt,
 		CreatedAt:                      c.CreatedAt,
 		UpdatedAt:                      c.UpdatedAt,

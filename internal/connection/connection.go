@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -128,8 +129,12 @@ type Options struct {
 	ReportInterval time.Duration
 	// CacheBytes bounds the access tokens kept in memory; zero means 64 MiB.
 	CacheBytes uint64
+	// Pace says when tokens are renewed ahead of need.
+	Pace Pace
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Jitter returns a random number in [0,1), which spreads what would be due at once; nil means math/rand.
+	Jitter func() float64
 	// Logger may be nil.
 	Logger *slog.Logger
 }
@@ -157,7 +162,9 @@ type Service struct {
 	readerWait time.Duration
 	// reportInterval is Options.ReportInterval.
 	reportInterval time.Duration
+	pace           Pace
 	clock          func() time.Time
+	jitter         func() float64
 	log            *slog.Logger
 
 	refreshes  singleflight.Group
@@ -167,7 +174,11 @@ type Service struct {
 // New returns a Service.
 func New(o Options) (*Service, error) {
 	s := &Service{db: o.DB, apps: o.Apps, oauth: o.OAuth, zoom: o.Zoom, catalogue: o.Catalogue,
-		readerWait: o.ReaderWait, reportInterval: cmp.Or(o.ReportInterval, reportInterval), clock: o.Now, log: o.Logger}
+		readerWait: o.ReaderWait, reportInterval: cmp.Or(o.ReportInterval, reportInterval),
+		pace: o.Pace, clock: o.Now, jitter: o.Jitter, log: o.Logger}
+	if s.jitter == nil {
+		s.jitter = rand.Float64
+	}
 	if s.clock == nil {
 		s.clock = time.Now
 	}

@@ -233,20 +233,26 @@ func (s *Service) backedOff(row *ent.Connection, wait time.Duration) Result {
 // refreshOnce runs one refresh for all who ask at the same time in this process and waits for it while patience lasts;
 // then it is ErrBusy. now spends even where the last failure put the next attempt off.
 func (s *Service) refreshOnce(ctx, patience context.Context, row *ent.Connection, now bool) (grant.Opened, error) {
+	out, err := s.shareRefresh(ctx, patience, row, now)
+	return out.Opened, err
+}
+
+// shareRefresh is refreshOnce, and tells the verdict too.
+func (s *Service) shareRefresh(ctx, patience context.Context, row *ent.Connection, now bool) (grant.Refreshed, error) {
 	caller := tenant.FromContext(ctx).Tenant
 	results := s.refreshes.DoChan(fmt.Sprintf("%s %s %t", caller, row.ID, now), func() (any, error) {
 		out, err := s.keeper.Refresh(context.WithoutCancel(ctx), row.ID, grant.Wanted{IfGeneration: row.Generation, Now: now})
 		if err == nil && out.Verdict == nil {
 			s.cache.put(caller, row.ID, out.Opened)
 		}
-		return out.Opened, err
+		return out, err
 	})
 	select {
 	case r := <-results:
-		opened, _ := r.Val.(grant.Opened)
-		return opened, r.Err
+		out, _ := r.Val.(grant.Refreshed)
+		return out, r.Err
 	case <-patience.Done():
-		return grant.Opened{}, outOfPatience(ctx)
+		return grant.Refreshed{}, outOfPatience(ctx)
 	}
 }
 

@@ -115,7 +115,7 @@ func (d domain) rebuildIn(ctx context.Context, tx *ent.Tx, connectionID uuid.UUI
 	if err != nil {
 		return err
 	}
-	times := timesOf(l.Set)
+	times := d.timesOf(l.Set, o.ConsentedAt)
 	c, err := tx.Connection.Create().SetID(connectionID).SetAppID(o.App).SetProvider(o.Provider).SetClientID(o.ClientID).SetGrantKey(string(key)).
 		SetKind(connection.Kind(o.Kind)).SetGrantType(connection.GrantType(o.GrantType)).SetState(connection.StateCONNECTED).
 		SetNillableExternalUserID(text(o.UserID)).SetNillableExternalAccountID(text(o.AccountID)).SetNillableExternalEmail(text(o.Email)).

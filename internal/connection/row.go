@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/event"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
@@ -44,7 +45,7 @@ func (d domain) insert(ctx context.Context, tx *ent.Tx, a grant.Authorized, w wi
 		SetLocalRecordingToken(w.LocalRecording != nil && *w.LocalRecording).SetOnBehalfToken(w.OnBehalf != nil && *w.OnBehalf).
 		SetGeneration(a.Generation).SetEscrowed(a.Escrowed).SetConsentedAt(o.ConsentedAt).SetEventSequence(1).
 		SetCreatedAt(createdAt(a.Connection)).SetUpdatedAt(now)
-	times := timesOf(a.Set)
+	times := d.timesOf(a.Set, o.ConsentedAt)
 	create.SetNillableAccessTokenExpiresAt(times.expiresAt).SetAccessTokenLife(times.life).SetNillableNextRefreshAt(times.nextRefreshAt)
 	if w.Metadata != nil {
 		create.SetMetadata(*w.Metadata)
@@ -74,7 +75,7 @@ func (d domain) renew(ctx context.Context, tx *ent.Tx, a grant.Authorized, w wis
 	u, kind := before.Update(), event.Updated
 	if a.Generation > before.Generation {
 		kind = renewalEvent(before)
-		withSet(u, a.Landed).SetState(connection.StateCONNECTED)
+		d.withSet(u, a.Landed, o.ConsentedAt).SetState(connection.StateCONNECTED)
 		clearFailure(u)
 	}
 	u.SetConsentedAt(o.ConsentedAt).SetGrantKey(string(a.Key)).
@@ -128,7 +129,7 @@ func (d domain) Refreshed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUI
 		return nil
 	}
 	now := d.now()
-	u := withSet(before.Update(), l).SetLastRefreshedAt(now).SetLastAttemptedAt(now)
+	u := d.withSet(before.Update(), l, lastUse(before)).SetLastRefreshedAt(now).SetLastAttemptedAt(now)
 	var kind event.Type
 	switch {
 	case before.State != connection.StateCONNECTED:
@@ -160,10 +161,8 @@ func (d domain) Failed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, 
 	if err != nil {
 		return err
 	}
-	if v.BlameApp {
-		if err := d.blameApp(ctx, tx, before.AppID, v); err != nil {
-			return err
-		}
+	if err := d.noteOnApp(ctx, tx, before.AppID, v); err != nil {
+		return err
 	}
 	if before.State == connection.StateDISCONNECTED || v.Generation != 0 && before.Generation > v.Generation {
 		return nil // it is over already, or what was judged is past
@@ -176,6 +175,7 @@ func (d domain) Failed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, 
 	} else {
 		u.SetFailureAttempts(1).SetFailureSince(now)
 	}
+	unclaimed(u)
 	var kind event.Type
 	switch {
 	case v.Disconnect:
@@ -191,12 +191,41 @@ func (d domain) Failed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, 
 	return err
 }
 
+// unclaimed ends a scheduler's claim, and the wait for room: whoever writes the row says when it is due next.
+func unclaimed(u *ent.ConnectionUpdateOne) { u.ClearWaitingSince().ClearClaimedUntilMs() }
+
+// noteOnApp keeps what a verdict says of the app and so of all its connections: it is to blame, or the provider asked
+// for a pause.
+func (d domain) noteOnApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID, v grant.Verdict) error {
+	switch {
+	case v.BlameApp:
+		return d.blameApp(ctx, tx, appID, v)
+	case v.Reason == string(oauth.ReasonRateLimited):
+		return d.pauseApp(ctx, tx, appID, v.NextAttemptAt)
+	default:
+		return nil
+	}
+}
+
+// pauseApp keeps the scheduler away from the app's connections until then, on all replicas. A pause is never shortened.
+func (d domain) pauseApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID, until time.Time) error {
+	if longest := d.now().Add(maxPause); until.After(longest) {
+		until = longest
+	}
+	err := tx.OAuthApp.Update().Where(oauthapp.ID(appID), oauthapp.Or(oauthapp.PausedUntilIsNil(), oauthapp.PausedUntilLT(until))).
+		SetPausedUntil(until).Exec(tenant.System(ctx, uuid.Nil))
+	if err != nil {
+		return fmt.Errorf("pausing an app: %w", err)
+	}
+	return nil
+}
+
 // blameApp flags the app once. A shared app is no tenant's, so this is work of the service itself.
 func (d domain) blameApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID, v grant.Verdict) error {
 	now := d.now()
 	err := tx.OAuthApp.Update().Where(oauthapp.ID(appID), oauthapp.StateEQ(oauthapp.StateACTIVE)).SetState(oauthapp.StateMISCONFIGURED).
 		SetFailureClass(v.Class).SetFailureReason(v.Reason).SetFailureMessage(v.Message).SetFailureProviderCode(v.Code).
-		SetFailureHTTPStatus(v.HTTPStatus).SetFailureAttempts(1).SetFailureSince(now).SetFailureLastAt(now).SetUpdatedAt(now).
+		SetFailureHTTPStatus(v.HTTPStatus).SetFailureAttempts(1).SetFailureSince(now).SetFailureLastAt(now).SetFailureNextAttemptAt(v.NextAttemptAt).SetUpdatedAt(now).
 		Exec(tenant.System(ctx, uuid.Nil))
 	if err != nil {
 		return fmt.Errorf("flagging an app: %w", err)
@@ -208,7 +237,7 @@ func (d domain) blameApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID, v gra
 func (d domain) clearApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID) error {
 	err := tx.OAuthApp.Update().Where(oauthapp.ID(appID), oauthapp.StateEQ(oauthapp.StateMISCONFIGURED)).SetState(oauthapp.StateACTIVE).
 		ClearFailureClass().ClearFailureReason().ClearFailureMessage().ClearFailureProviderCode().ClearFailureHTTPStatus().
-		SetFailureAttempts(0).ClearFailureSince().ClearFailureLastAt().SetUpdatedAt(d.now()).Exec(tenant.System(ctx, uuid.Nil))
+		SetFailureAttempts(0).ClearFailureSince().ClearFailureLastAt().ClearFailureNextAttemptAt().SetUpdatedAt(d.now()).Exec(tenant.System(ctx, uuid.Nil))
 	if err != nil {
 		return fmt.Errorf("clearing an app: %w", err)
 	}
@@ -220,9 +249,18 @@ func (d domain) Unescrowed(ctx context.Context, tx *ent.Tx, connectionID uuid.UU
 	return tx.Connection.Update().Where(connection.ID(connectionID)).SetEscrowed(false).Exec(ctx)
 }
 
-// withSet writes what the row keeps of a token set.
-func withSet(u *ent.ConnectionUpdateOne, l grant.Landed) *ent.ConnectionUpdateOne {
-	times := timesOf(l.Set)
+// lastUse is when a connection was last used, or consented to, which counts as a use: somebody wants it.
+func lastUse(c *ent.Connection) time.Time {
+	if c.LastUsedAt != nil && c.LastUsedAt.After(c.ConsentedAt) {
+		return *c.LastUsedAt
+	}
+	return c.ConsentedAt
+}
+
+// withSet writes what the row keeps of a token set, and when the next one is due, counting from the last use.
+func (s *Service) withSet(u *ent.ConnectionUpdateOne, l grant.Landed, used time.Time) *ent.ConnectionUpdateOne {
+	times := s.timesOf(l.Set, used)
+	unclaimed(u)
 	u.SetGeneration(l.Generation).SetEscrowed(l.Escrowed).SetScopes(orEmpty(l.Set.Scopes)).SetAccessTokenLife(times.life)
 	if times.expiresAt != nil {
 		u.SetAccessTokenExpiresAt(*times.expiresAt)

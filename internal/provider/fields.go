@@ -39,6 +39,7 @@ func setters() map[string]setter {
 		"authorizeParams":             into(func(p *Provider) *map[string]string { return &p.AuthorizeParams }),
 		"accessTokenLife":             life(func(p *Provider) *time.Duration { return &p.AccessTokenLife }),
 		"refreshTokenLife":            life(func(p *Provider) *time.Duration { return &p.RefreshTokenLife }),
+		"keepAlive":                   life(func(p *Provider) *time.Duration { return &p.KeepAlive }),
 		"identity":                    setIdentity,
 	}
 }

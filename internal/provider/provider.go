@@ -133,6 +133,9 @@ type Provider struct {
 	AccessTokenLife time.Duration
 	// RefreshTokenLife is how long an unused refresh token lives; zero means unknown.
 	RefreshTokenLife time.Duration
+	// KeepAlive is how long a refresh token may rest before it is used to keep it alive; zero means two thirds of
+	// RefreshTokenLife, or the operator's default where that is unknown.
+	KeepAlive time.Duration
 	// Identity says how to learn whose grant it is.
 	Identity Identity
 

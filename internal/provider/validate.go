@@ -92,6 +92,8 @@ func (p Provider) checkRest() (string, error) {
 		return "name", errors.New("is empty")
 	case p.TokenEndpoint != "" && p.AuthStyle != oauth2.AuthStyleInHeader && p.AuthStyle != oauth2.AuthStyleInParams:
 		return "authStyle", errors.New("is missing: \"header\" or \"params\"; it is never guessed, for guessing sends a code twice")
+	case p.RefreshTokenLife > 0 && p.KeepAlive >= p.RefreshTokenLife:
+		return "keepAlive", fmt.Errorf("%v is not inside refreshTokenLife (%v): the refresh token would end first", p.KeepAlive, p.RefreshTokenLife)
 	case p.RevocationEndpoint != "" && p.RevokeWith == "":
 		return "revokeWith", errors.New("is missing: \"access_token\" or \"refresh_token\"")
 	case !slices.Contains([]IdentityKind{"", IdentityNone, IdentityZoom, IdentityUserInfo}, p.Identity.Kind):

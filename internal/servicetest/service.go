@@ -52,6 +52,8 @@ type Options struct {
 	Change func(*provider.Provider)
 	// OpenVault opens a vault for each process; nil means one embedded vault for all of them.
 	OpenVault func(t testing.TB) vault.Vault
+	// Jitter is connection.Options.Jitter; nil means none, so that what is due when can be told in advance.
+	Jitter func() float64
 	// Logger gets what the service logs; nil discards.
 	Logger *slog.Logger
 }
@@ -137,6 +139,13 @@ func (w *World) budgets() grant.Budgets {
 	return grant.Budgets{Provider: 10 * time.Second, Commit: 100 * time.Millisecond, Claim: 10 * time.Second}
 }
 
+func (w *World) jitter() func() float64 {
+	if w.options.Jitter != nil {
+		return w.options.Jitter
+	}
+	return func() float64 { return 0 }
+}
+
 // catalogue has Zoom's entry moved to the emulator.
 func (w *World) catalogue() *provider.Catalogue {
 	entry := provider.Zoom().AtBase(w.ZoomURL, w.ZoomURL)
@@ -158,7 +167,7 @@ func (w *World) Process(t testing.TB) *Service {
 	var err error
 	s.Connections, err = connection.New(connection.Options{
 		DB: s.DB, Vault: s.Vault, Apps: s.Apps, OAuth: s.OAuth, Zoom: s.ZoomAPI, Catalogue: s.Catalogue,
-		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Now: w.Clock.Now, Logger: w.options.Logger,
+		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Now: w.Clock.Now, Jitter: w.jitter(), Logger: w.options.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)

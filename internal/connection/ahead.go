@@ -1,0 +1,162 @@
+package connection
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
+	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
+)
+
+// Ending says how a refresh ahead of need ended, as far as it tells of the provider.
+type Ending string
+
+// The endings.
+const (
+	// Renewed: a newer token set is stored.
+	Renewed Ending = "RENEWED"
+	// Refused: the provider answered and gave no token set; what follows is in the row.
+	Refused Ending = "REFUSED"
+	// Limited: the provider asked for fewer requests.
+	Limited Ending = "LIMITED"
+	// Troubled: the provider did not answer, or not as one that is well.
+	Troubled Ending = "TROUBLED"
+	// Skipped: nothing was sent: somebody else is at it, there is nothing to spend, or the connection is gone.
+	Skipped Ending = "SKIPPED"
+)
+
+// busyAgain is when a refresh that somebody else is making is looked at again, if that one came to nothing.
+const busyAgain = 30 * time.Second
+
+// faultAgain is when a refresh that a fault of our own kept from being made is due again.
+const faultAgain = 10 * time.Second
+
+// RefreshDue makes a refresh that ClaimDue has taken, and ends the claim. The error is our own side's: a vault or a
+// database that does not answer, a service that stops. Nothing was spent then, the connection is as it was, and what would
+// be tried next may fail as well.
+func (s *Service) RefreshDue(ctx context.Context, d Due) (Ending, error) {
+	ctx = tenant.System(ctx, d.Tenant)
+	row, err := s.find(ctx, d.Connection)
+	if errs.Is(err, errs.NotFound) {
+		return Skipped, nil
+	}
+	if err != nil {
+		return Skipped, s.handBack(ctx, d, err)
+	}
+	row.Generation = d.Generation // where it has moved meanwhile, nothing is spent
+	out, err := s.shareRefresh(ctx, ctx, row, false)
+	switch {
+	case errors.Is(err, grant.ErrBusy):
+		return Skipped, s.later(ctx, d, busyAgain)
+	case errors.Is(err, grant.ErrNothingToSpend):
+		return Skipped, s.dueAgain(ctx, d, nil)
+	case errors.Is(err, grant.ErrGone):
+		return Skipped, nil
+	case errs.Is(err, errs.AppMisconfigured): // its secret does not open, which no provider was asked about
+		return Skipped, s.later(ctx, d, probeWait(0, s.jitter()))
+	case err != nil:
+		return Skipped, s.handBack(ctx, d, err)
+	}
+	return s.endDue(ctx, d, row, out)
+}
+
+// endDue tells the ending, and ends the claim where no settlement has.
+func (s *Service) endDue(ctx context.Context, d Due, row *ent.Connection, out grant.Refreshed) (Ending, error) {
+	v := out.Verdict
+	switch {
+	case v == nil && d.Probe:
+		return Renewed, s.trust(ctx, row.AppID)
+	case v == nil:
+		return Renewed, nil
+	case v.Reason == string(oauth.ReasonRateLimited):
+		return Limited, s.standing(ctx, d, v)
+	case v.Class == grant.ClassUnavailable:
+		return Troubled, s.standing(ctx, d, v)
+	default:
+		return Refused, s.standing(ctx, d, v)
+	}
+}
+
+// standing ends the claim where the verdict is one that stood before: then no settlement has ended it.
+func (s *Service) standing(ctx context.Context, d Due, v *grant.Verdict) error {
+	if v.Disconnect {
+		return s.dueAgain(ctx, d, nil)
+	}
+	next := v.NextAttemptAt
+	return s.dueAgain(ctx, d, &next)
+}
+
+// trust takes the blame off an app one of whose connections was refreshed.
+func (s *Service) trust(ctx context.Context, appID uuid.UUID) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error { return domain{s}.clearApp(ctx, tx, appID) })
+}
+
+func (s *Service) later(ctx context.Context, d Due, wait time.Duration) error {
+	at := s.now().Add(wait - part(wait/5, s.jitter())).Truncate(time.Microsecond)
+	return s.dueAgain(ctx, d, &at)
+}
+
+// handBack ends a claim after a fault of our own, and keeps the fault. It is due again a little later only, so that a
+// connection with which something is wrong does not stand before the others.
+func (s *Service) handBack(ctx context.Context, d Due, fault error) error {
+	ctx = context.WithoutCancel(ctx)
+	if errors.Is(fault, grant.ErrDraining) {
+		return errors.Join(fault, s.GiveBack(ctx, d))
+	}
+	return errors.Join(fault, s.later(ctx, d, faultAgain))
+}
+
+// Standing is how the refreshes ahead of need stand, for those who watch the service.
+type Standing struct {
+	// Due and Waiting count what is due and what waits for its app, to 10,000 each.
+	Due, Waiting int
+	// Oldest is when the one that has waited longest was due; zero where nothing is.
+	Oldest time.Time
+	// PausedApps counts the apps that are misconfigured or paused by their provider.
+	PausedApps int
+}
+
+// countTo bounds what counting costs.
+const countTo = 10_000
+
+// Standing reads how the refreshes ahead of need stand. It costs two bounded walks along an index.
+func (s *Service) Standing(ctx context.Context) (Standing, error) {
+	var out Standing
+	ctx = tenant.System(ctx, uuid.Nil)
+	now := s.now()
+	due, err := s.DueNow(ctx, 1)
+	if err != nil {
+		return out, err
+	}
+	if len(due) > 0 {
+		out.Oldest = due[0].At
+	}
+	return out, errors.Join(
+		s.countIn(ctx, &out.Due, `SELECT count(*) FROM (SELECT 1 FROM connections WHERE next_refresh_at <= $1 LIMIT 10000) d`, now),
+		s.countIn(ctx, &out.Waiting, `SELECT count(*) FROM (SELECT 1 FROM connections WHERE waiting_since IS NOT NULL LIMIT 10000) d`),
+		s.pausedApps(ctx, &out, now))
+}
+
+func (s *Service) pausedApps(ctx context.Context, out *Standing, now time.Time) (err error) {
+	out.PausedApps, err = s.db.Ent.OAuthApp.Query().Where(oauthapp.Or(oauthapp.StateEQ(oauthapp.StateMISCONFIGURED), oauthapp.PausedUntilGT(now))).Count(ctx)
+	return err
+}
+
+func (s *Service) countIn(ctx context.Context, to *int, query string, args ...any) error {
+	rows, err := s.db.Ent.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	if rows.Next() {
+		err = rows.Scan(to)
+	}
+	return errors.Join(err, rows.Err())
+}
