@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -130,9 +131,12 @@ func (c *devCmd) open(ctx context.Context, d *dev) (zoomListener net.Listener, e
 	return listenLoopback(ctx, "zoom-listen", c.ZoomListen)
 }
 
+// loopback is where the emulator is, and whatever else a developer runs.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
 // parts opens or makes the database, the vault and the keys.
 func (c *devCmd) parts(ctx context.Context, d *dev, log *slog.Logger) (parts, secret.Text, error) {
-	p := parts{publicURL: baseURL(d.listener), refresh: c.refreshSettings, log: log}
+	p := parts{publicURL: baseURL(d.listener), refresh: c.refreshSettings, log: log, reachable: loopback}
 	if err := p.refresh.check(); err != nil {
 		return p, secret.Text{}, err
 	}

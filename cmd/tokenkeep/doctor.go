@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -13,6 +15,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/internal/database"
+	"github.com/tokenkeep/tokenkeep/internal/outbound"
+	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
@@ -25,6 +29,7 @@ type doctorCmd struct {
 	vaultSettings
 	operatorSettings
 	providerSettings
+	outboundSettings
 }
 
 // Help is what "tokenkeep doctor --help" says beside the flags.
@@ -171,14 +176,45 @@ func (c *doctorCmd) checkOperator(context.Context, *patient) (string, error) {
 	return "the operator key can be read, by its owner alone", nil
 }
 
-func (c *doctorCmd) checkProviders(context.Context, *patient) (string, error) {
+func (c *doctorCmd) checkProviders(ctx context.Context, _ *patient) (string, error) {
 	loaded, err := c.providerSettings.load()
 	if err != nil {
 		return "", err
+	}
+	allow, err := c.allowed()
+	if err != nil {
+		return "", err
+	}
+	for _, p := range loaded.List() {
+		if known, ok := provider.Builtin().Get(p.Key); ok && known.TokenEndpoint == p.TokenEndpoint {
+			continue
+		}
+		if err := reachable(ctx, p, allow); err != nil {
+			return "", err
+		}
 	}
 	text := fmt.Sprintf("%d providers are known", len(loaded.List()))
 	if c.ProvidersFile != "" {
 		text += ", those of " + c.ProvidersFile + " among them"
 	}
 	return text, nil
+}
+
+// reachable fails where a provider's token endpoint has an address that would be refused. A name that does not resolve
+// here is no finding: it may do so where serve runs, or a proxy's work.
+func reachable(ctx context.Context, p provider.Provider, allow []netip.Prefix) error {
+	u, err := url.Parse(p.TokenEndpoint)
+	if err != nil || u.Hostname() == "" {
+		return nil //nolint:nilerr // what is wrong with an endpoint the providers file's own check says
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	for _, a := range addresses {
+		if !outbound.Allowed(a, allow) {
+			return fmt.Errorf("the provider %s is at %s (%s), which is not on the public internet, and will not be called: add the address or its range to TOKENKEEP_OUTBOUND_ALLOW", p.Key, u.Hostname(), a.Unmap())
+		}
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ type serveCmd struct {
 	operatorSettings
 	providerSettings
 	refreshSettings
+	outboundSettings
 	Playground    bool       `env:"TOKENKEEP_PLAYGROUND" negatable:"" help:"Serve a page at /playground to try queries in a browser (off)."`
 	Introspection bool       `env:"TOKENKEEP_INTROSPECTION" default:"true" negatable:"" help:"Let anybody read the schema, which is public, and suggest names in errors (on)."`
 	LogLevel      slog.Level `env:"TOKENKEEP_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default}). Logs go to standard error."`
@@ -81,6 +82,9 @@ func (c *serveCmd) parts(ctx context.Context, log *slog.Logger) (p parts, err er
 		return p, err
 	}
 	if p.catalogue, err = c.providerSettings.load(); err != nil {
+		return p, err
+	}
+	if p.reachable, err = c.allowed(); err != nil {
 		return p, err
 	}
 	p.refresh = c.refreshSettings

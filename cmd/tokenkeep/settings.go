@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 
 	"github.com/tokenkeep/tokenkeep/internal/database"
+	"github.com/tokenkeep/tokenkeep/internal/outbound"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
 	"github.com/tokenkeep/tokenkeep/internal/tenancy"
@@ -37,6 +39,20 @@ type vaultSettings struct {
 // providerSettings add providers to the built-in ones.
 type providerSettings struct {
 	ProvidersFile string `env:"TOKENKEEP_PROVIDERS_FILE" placeholder:"FILE" help:"Providers of your own, YAML or JSON, beside the built-in ones."`
+}
+
+// outboundSettings say which addresses providers may have.
+type outboundSettings struct {
+	OutboundAllow []string `env:"TOKENKEEP_OUTBOUND_ALLOW" sep:"," placeholder:"RANGE" help:"Addresses off the public internet where a provider may be called, such as 10.0.0.0/8 (none)."`
+}
+
+// allowed reads the ranges.
+func (s outboundSettings) allowed() ([]netip.Prefix, error) {
+	ranges, err := outbound.ParseAllow(s.OutboundAllow)
+	if err != nil {
+		return nil, fmt.Errorf("TOKENKEEP_OUTBOUND_ALLOW: %w", err)
+	}
+	return ranges, nil
 }
 
 // operatorSettings say who the operator is.

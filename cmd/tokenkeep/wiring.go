@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/graph"
@@ -15,6 +17,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/deletion"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
+	"github.com/tokenkeep/tokenkeep/internal/outbound"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/refresh"
 	"github.com/tokenkeep/tokenkeep/internal/rewrap"
@@ -32,6 +35,8 @@ type parts struct {
 	catalogue *provider.Catalogue
 	operator  tenancy.OperatorKey
 	refresh   refreshSettings
+	// reachable are the ranges off the public internet where providers may be called.
+	reachable []netip.Prefix
 	// publicURL is where callers and providers reach the service.
 	publicURL string
 	log       *slog.Logger
@@ -69,8 +74,9 @@ type service struct {
 func wire(p parts) (*service, error) {
 	tenants := tenancy.New(tenancy.Options{DB: p.db, Vault: p.vault, Operator: p.operator, Logger: p.log})
 	apps := app.New(app.Options{DB: p.db, Keys: p.vault, Providers: p.catalogue, PublicURL: p.publicURL})
+	calls := outbound.Transport(outbound.Options{Allow: p.reachable, Proxy: http.ProxyFromEnvironment})
 	connections, err := connection.New(connection.Options{
-		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{}), Zoom: zoom.New(zoom.Options{}),
+		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{Transport: calls}), Zoom: zoom.New(zoom.Options{Transport: calls}),
 		Catalogue: p.catalogue, Pace: p.refresh.pace(), Logger: p.log,
 	})
 	if err != nil {

@@ -44,6 +44,7 @@ var packages = map[string]pkg{
 
 	// The outside world: providers, their protocol, the store.
 	"internal/provider": {imports: []string{"internal/errs", "internal/secret"}},
+	"internal/outbound": {external: []string{}},
 	"internal/oauth": {
 		imports: []string{"internal/provider", "internal/errs", "internal/secret"},
 		reveals: "puts codes, tokens and client secrets on the wire",

@@ -84,7 +84,7 @@ func (s *served) prepare(ctx context.Context, database string) error {
 		"TOKENKEEP_LISTEN=" + s.address, "TOKENKEEP_PUBLIC_URL=http://" + s.address, "TOKENKEEP_DATABASE_URL=" + database,
 		"TOKENKEEP_VAULT=embedded", "TOKENKEEP_VAULT_FILE=" + file("vault.db"), "TOKENKEEP_ROOT_KEY_FILE=" + file("root.key"),
 		"TOKENKEEP_OPERATOR_KEY_FILE=" + file("operator.key"), "TOKENKEEP_PROVIDERS_FILE=" + file("providers.json"),
-		"TOKENKEEP_LOG_LEVEL=warn",
+		"TOKENKEEP_OUTBOUND_ALLOW=127.0.0.1", "TOKENKEEP_LOG_LEVEL=warn",
 	}
 	if err := s.providers(file("providers.json")); err != nil {
 		return err

@@ -71,7 +71,7 @@ func startTokenkeep(t *testing.T, databaseURL, providers string) *process {
 		"TOKENKEEP_DATABASE_URL=" + databaseURL, "TOKENKEEP_VAULT=embedded", "TOKENKEEP_VAULT_FILE=" + file("vault.db"),
 		"TOKENKEEP_ROOT_KEY_FILE=" + file("root.key"), "TOKENKEEP_OPERATOR_KEY_FILE=" + file("operator.key"),
 		"TOKENKEEP_PROVIDERS_FILE=" + file("providers.yaml"), "TOKENKEEP_PUBLIC_URL=http://127.0.0.1",
-		"TOKENKEEP_LISTEN=127.0.0.1:0", "TOKENKEEP_LOG_LEVEL=debug", "TOKENKEEP_LOG_FORMAT=json",
+		"TOKENKEEP_LISTEN=127.0.0.1:0", "TOKENKEEP_OUTBOUND_ALLOW=127.0.0.0/8,::1", "TOKENKEEP_LOG_LEVEL=debug", "TOKENKEEP_LOG_FORMAT=json",
 	}
 	command := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(binary(t), args...)
