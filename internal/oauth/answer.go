@@ -24,9 +24,18 @@ const maxLife = 100 * 365 * 24 * time.Hour
 
 // DecodeAnswer reads a successful token answer (RFC 6749 5.1). Only the access token is insisted on; any other field in
 // an unexpected form counts as absent, because refusing the answer would lose the grant that came with it. JSON is usual;
-// a form is read too, for some older providers answer so.
+// a form is read too, for some older providers answer so. Of JSON that is damaged behind both tokens the whole members
+// are taken.
 func DecodeAnswer(p provider.Provider, header http.Header, body []byte) (TokenSet, error) {
 	fields := answerFields(header, body)
+	if fields == nil {
+		fields = salvage(withoutBOM(body))
+	}
+	return decodeFields(p, fields)
+}
+
+// decodeFields makes a set of an answer's members.
+func decodeFields(p provider.Provider, fields map[string]json.RawMessage) (TokenSet, error) {
 	set := TokenSet{
 		AccessToken:  secret.New(text(fields["access_token"])),
 		RefreshToken: secret.New(text(fields["refresh_token"])),
@@ -54,6 +63,7 @@ func DecodeAnswer(p provider.Provider, header http.Header, body []byte) (TokenSe
 // answerFields returns the members of a JSON object or of a form; nil where the body is neither.
 func answerFields(header http.Header, body []byte) map[string]json.RawMessage {
 	var fields map[string]json.RawMessage
+	body = withoutBOM(body)
 	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		if json.Unmarshal(body, &fields) != nil {
 			return nil
@@ -74,6 +84,9 @@ func answerFields(header http.Header, body []byte) map[string]json.RawMessage {
 	}
 	return fields
 }
+
+// withoutBOM takes off the byte order mark that some servers put before JSON (RFC 8259 8.1 lets a reader ignore it).
+func withoutBOM(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }
 
 // text returns a JSON string's value, "" for anything else.
 func text(raw json.RawMessage) string {

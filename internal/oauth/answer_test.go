@@ -88,9 +88,31 @@ func TestDecodeAnswerForm(t *testing.T) {
 
 func TestDecodeAnswerRefuses(t *testing.T) {
 	for _, body := range []string{"", "{}", "[]", "null", html, `{"access_token":""}`, `{"access_token":7}`, `{"access_token":null}`,
-		`{"access_token":"a"`, `{"access_token":"a"} trailing`, "access_token=a"} {
+		`{"access_token":"a"`, `{"access_token":"a"} trailing`, "access_token=a",
+		`{"access_token":"a","refresh_token":"r`, `{"access_token":"a","refresh_token":7`, `["access_token","refresh_token"`} {
 		if set, err := oauth.DecodeAnswer(provider.Zoom(), asJSON, []byte(body)); err == nil {
 			t.Errorf("DecodeAnswer(%q) = %+v, want an error", body, set)
+		}
+	}
+}
+
+// TestDecodeAnswerCutOff: what arrived of an answer behind both tokens is a grant in hand.
+func TestDecodeAnswerCutOff(t *testing.T) {
+	whole := `{"access_token":"a","token_type":"bearer","refresh_token":"r","expires_in":3600,"scope":"x y","more":{"n":1}}`
+	tokens := len(`{"access_token":"a","token_type":"bearer","refresh_token":"r"`)
+	for cut := range len(whole) {
+		set, err := oauth.DecodeAnswer(provider.Zoom(), asJSON, []byte(whole[:cut]))
+		if (err == nil) != (cut >= tokens) {
+			t.Errorf("%s: got %v", whole[:cut], err)
+		}
+		if err == nil && (set.AccessToken.Reveal() != "a" || set.RefreshToken.Reveal() != "r" || set.ExpiresIn != 0 && set.ExpiresIn != time.Hour) {
+			t.Errorf("%s: got life %v", whole[:cut], set.ExpiresIn)
+		}
+	}
+	for _, body := range []string{whole + " trailing", "\xef\xbb\xbf" + whole, "\xef\xbb\xbf" + whole + "<"} {
+		set, err := oauth.DecodeAnswer(provider.Zoom(), http.Header{"Content-Type": {"text/html"}}, []byte(body))
+		if err != nil || set.RefreshToken.Reveal() != "r" || set.ExpiresIn != time.Hour || len(set.Extra) != 1 {
+			t.Errorf("%s: got %+v, %v", body, set, err)
 		}
 	}
 }

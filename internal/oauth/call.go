@@ -75,7 +75,7 @@ func (c *Client) do(ctx context.Context, call Call, req *http.Request) (reply, *
 func readCapped(body io.Reader, limit int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(body, limit+1))
 	if err == nil && int64(len(text)) > limit {
-		return nil, errTooLong
+		return text[:limit], errTooLong
 	}
 	return text, err
 }
@@ -91,11 +91,17 @@ func (c *Client) classified(call Call, r reply, sent ...secret.Text) *Error {
 		e.Cause, e.Reason = scrub(r.readErr), ReasonNetwork
 	}
 	for _, s := range sent {
-		if !s.IsZero() && strings.Contains(e.ProviderCode, s.Reveal()) {
+		if echoes(e.ProviderCode, s) {
 			e.ProviderCode = ""
 		}
 	}
 	return e
+}
+
+// echoes reports whether a provider's code holds what was sent, or is a piece of it that is long enough to matter.
+func echoes(code string, sent secret.Text) bool {
+	const piece = 8
+	return !sent.IsZero() && (strings.Contains(code, sent.Reveal()) || len(code) >= piece && strings.Contains(sent.Reveal(), code))
 }
 
 // wire watches whether a request may have left this process.

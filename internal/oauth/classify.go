@@ -45,6 +45,8 @@ func judge(call Call, status int, said refusal) verdict {
 		return rateLimited
 	case status >= 500 || status == http.StatusRequestTimeout:
 		return brokenDown(call)
+	case status == http.StatusTooEarly:
+		return unavailable // RFC 8470 5.2: it was not processed
 	case status/100 == 3:
 		return verdict{Unavailable, ReasonProviderError, "The provider sent the request elsewhere; redirects are not followed. Check the endpoint's address."}
 	case call == CallUserInfo && status == http.StatusUnauthorized:

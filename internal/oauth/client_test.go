@@ -142,6 +142,10 @@ func TestRefreshOutcomeOnTheWire(t *testing.T) {
 	refused := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	}}
+	noName := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "provider.invalid", IsNotFound: true}}
+	}}
+	noProxy := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:1"})}
 	untraced := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })
 	for _, tc := range []struct {
 		name   string
@@ -151,6 +155,8 @@ func TestRefreshOutcomeOnTheWire(t *testing.T) {
 		reason oauth.Reason
 	}{
 		{"connection refused", ok, oauth.Options{Transport: refused}, oauth.Unsent, oauth.ReasonNetwork},
+		{"a name that does not resolve", ok, oauth.Options{Transport: noName}, oauth.Unsent, oauth.ReasonNetwork},
+		{"a proxy that is away", ok, oauth.Options{Transport: noProxy}, oauth.Unsent, oauth.ReasonNetwork},
 		{"no connection in time", ok, oauth.Options{Transport: noDial, Timeout: time.Millisecond}, oauth.Unsent, oauth.ReasonNetwork},
 		{"a transport that tells nothing", ok, oauth.Options{Transport: untraced}, oauth.Unknown, oauth.ReasonNetwork},
 		{"no answer in time", hang, oauth.Options{Timeout: 50 * time.Millisecond}, oauth.Unknown, oauth.ReasonNetwork},
@@ -177,6 +183,61 @@ func TestRefreshOutcomeOnTheWire(t *testing.T) {
 				t.Errorf("the token is in the error: %v", err)
 			}
 		})
+	}
+}
+
+// TestRefreshOfAnAnswerCutOff: the connection breaks behind both tokens, or the answer goes on and on.
+func TestRefreshOfAnAnswerCutOff(t *testing.T) {
+	const tokens = `{"access_token":"a2","refresh_token":"r2","expires_in":3600`
+	for name, handle := range map[string]http.HandlerFunc{
+		"cut": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"+tokens)
+			_ = conn.Close()
+		},
+		"endless": func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 200, tokens+`,"more":"`+strings.Repeat("m", 4000)+`"}`)
+		},
+		"stuck": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Length", "999")
+			_, _ = io.WriteString(w, tokens)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := serve(t, handle)
+			set, err := newClient(oauth.Options{MaxBody: 1000, Timeout: 500 * time.Millisecond}).Refresh(t.Context(), app, secret.New(theRefresh))
+			if err != nil || set.AccessToken.Reveal() != "a2" || set.RefreshToken.Reveal() != "r2" {
+				t.Errorf("got %+v, %v", set, err)
+			}
+		})
+	}
+}
+
+// TestUnsentInTheHandshake: the server goes away before TLS stands.
+func TestUnsentInTheHandshake(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1)) // some of the ClientHello
+			_ = conn.Close()
+		}
+	}()
+	base := "https://" + listener.Addr().String()
+	_, err = newClient(oauth.Options{}).Refresh(t.Context(), oauth.App{Provider: provider.Zoom().AtBase(base, base), ClientID: "c"}, secret.New(theRefresh))
+	if got := oauth.OutcomeOf(err); got != oauth.Unsent {
+		t.Errorf("got %v, want %s", err, oauth.Unsent)
 	}
 }
 
@@ -226,6 +287,7 @@ func TestErrorsNeverEchoWhatWasSent(t *testing.T) {
 		`{"reason":"x","error":"` + theCode + `"}`,
 		`{"error":"invalid_grant.` + theCode + `"}`,
 		`{"error":{"type":"` + theCode + `"}}`,
+		`{"error":"` + theCode[:20] + `"}`,
 		`{"code":"` + theCode + `","message":"` + theSecret + `"}`,
 		theCode,
 	} {
@@ -238,7 +300,7 @@ func TestErrorsNeverEchoWhatWasSent(t *testing.T) {
 		if !errors.As(err, &e) {
 			t.Fatalf("got %v", err)
 		}
-		if text := err.Error() + e.Message + e.ProviderCode; strings.Contains(text, theCode) || strings.Contains(text, theSecret) {
+		if text := err.Error() + e.Message + e.ProviderCode; strings.Contains(text, theCode[:20]) || strings.Contains(text, theSecret) {
 			t.Errorf("with body %s: the error echoes what was sent: %s", body, text)
 		}
 	}

@@ -142,12 +142,20 @@ func (c *Client) token(ctx context.Context, app App, call Call, form url.Values,
 	if failed != nil {
 		return TokenSet{}, failed
 	}
-	if r.status/100 == 2 && r.readErr == nil {
-		if set, err := DecodeAnswer(app.Provider, r.header, r.body); err == nil {
+	if r.status/100 == 2 {
+		if set, err := r.tokens(app.Provider); err == nil {
 			return set, nil
 		}
 	}
 	return TokenSet{}, c.classified(call, r, append(sent, app.ClientSecret)...)
+}
+
+// tokens decodes the reply. One that was cut off counts where both tokens had arrived.
+func (r reply) tokens(p provider.Provider) (TokenSet, error) {
+	if r.readErr != nil {
+		return decodeFields(p, salvage(withoutBOM(r.body)))
+	}
+	return DecodeAnswer(p, r.header, r.body)
 }
 
 // Revoke revokes a token (RFC 7009). Failures are *Error; the outcome GrantDead then means that the provider does not

@@ -17,6 +17,8 @@ type refusal struct {
 	number int
 	// reason is Zoom's free text. It may quote the code: compared with known texts, never shown.
 	reason string
+	// description is RFC 6749's free text (5.2): compared with known texts, never shown.
+	description string
 }
 
 func (r refusal) isSet() bool { return r.word != "" || r.number != 0 || r.reason != "" }
@@ -44,7 +46,7 @@ func decodeRefusal(header http.Header, body []byte) refusal {
 	if r.word == "" && json.Unmarshal(fields["error"], &inner) == nil {
 		r.word = cmp.Or(inner.Status, inner.Type)
 	}
-	r.reason = normal(r.reason)
+	r.reason, r.description = normal(r.reason), normal(text(fields["error_description"]))
 	return r
 }
 

@@ -1,7 +1,11 @@
 package oauth
 
 // clientVerdict judges `error` values that speak of the client: RFC 6749 5.2, then GitHub's, Google's and Slack's.
-func clientVerdict(_ Call, said refusal) (verdict, bool) {
+func clientVerdict(call Call, said refusal) (verdict, bool) {
+	if said.word == "unauthorized_client" && said.description == "refresh_token is invalid" {
+		// Atlassian says so of one user's token; every other user of the app would be stopped with that user.
+		return dead(call, ReasonRevoked, deadMessage), true
+	}
 	switch said.word {
 	case "invalid_client", "unauthorized_client",
 		"incorrect_client_credentials", "bad_client_secret", "invalid_client_id", "invalid_client_secret":
@@ -48,7 +52,7 @@ func codeWord(word string) (verdict, bool) {
 	return verdict{}, false
 }
 
-// tokenWord knows the words for a token that is not valid: RFC 6750's, which many servers use for refresh tokens too,
+// tokenWord knows the words for a token or a user that is not valid: RFC 6750's, which many servers use for refresh tokens too,
 // OIDC's for a user who must be asked again, GitHub's and Slack's.
 func tokenWord(call Call, word string) (verdict, bool) {
 	switch word {
@@ -57,6 +61,8 @@ func tokenWord(call Call, word string) (verdict, bool) {
 		return dead(call, ReasonRevoked, deadMessage), true
 	case "token_expired":
 		return dead(call, ReasonExpired, deadMessage), true
+	case "account_inactive", "inactive_user": // Slack's and Salesforce's
+		return dead(call, ReasonUserDeactivated, "The user's account at the provider is not active. Activate it there, then the user must authorize again."), true
 	}
 	return verdict{}, false
 }

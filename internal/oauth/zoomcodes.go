@@ -64,6 +64,8 @@ func zoomVerdict(call Call, said refusal) (verdict, bool) {
 		return badRedirect, true
 	case 4717:
 		return appDisabled, true
+	case 4724:
+		return verdict{Rejected, ReasonProviderError, "Zoom could not read the request's own credentials. The connection is left as it is."}, true
 	case 4732:
 		return unavailable, true
 	case 4706:

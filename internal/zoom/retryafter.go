@@ -1,6 +1,7 @@
 package zoom
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,8 +19,8 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 		now = date
 	}
 	value := strings.TrimSpace(header.Get("Retry-After"))
-	if n, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return clamp(time.Duration(n) * time.Second)
+	if n, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(n) {
+		return clamp(time.Duration(min(max(n, 0), maxRetryAfter.Seconds()) * float64(time.Second)))
 	}
 	if until, err := http.ParseTime(value); err == nil {
 		return clamp(until.Sub(now))

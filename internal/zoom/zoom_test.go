@@ -171,6 +171,8 @@ func TestClassifyRetryAfter(t *testing.T) {
 		header http.Header
 		want   time.Duration
 	}{
+		{"absurd", http.Header{"Retry-After": {"99999999999999"}}, 24 * time.Hour},
+		{"negative", http.Header{"Retry-After": {"-5"}}, 0},
 		{"seconds", http.Header{"Retry-After": {"5"}}, 5 * time.Second},
 		{"HTTP date", http.Header{"Retry-After": {"Sat, 21 Nov 2026 12:00:30 GMT"}}, 30 * time.Second},
 		{"daily limit", http.Header{"Retry-After": {"2026-11-21T13:00:00Z"}}, time.Hour},
