@@ -193,18 +193,17 @@ func (s *spend) callAndSettle(ctx context.Context) (Refreshed, bool, error) {
 	return s.store(ctx, record, set)
 }
 
-// call calls the provider; an unknown outcome is tried once more at once, because a provider with a reuse window gives
-// the token back and one that never saw the request spends it now.
+// call calls the provider; an unknown outcome is tried once more at once where RetryAtOnce says so.
 func (s *spend) call(ctx context.Context) (oauth.TokenSet, *oauth.Error, error) {
 	for try := 0; ; try++ {
-		if s.lock.left() < s.budgets.Provider+s.budgets.Commit {
-			if try > 0 {
-				return oauth.TokenSet{}, &oauth.Error{Outcome: oauth.Unknown, Reason: oauth.ReasonNetwork, Message: unansweredMessage}, nil
-			}
+		intime, err := s.mark(ctx)
+		switch {
+		case err != nil:
+			return oauth.TokenSet{}, nil, err
+		case !intime && try > 0:
+			return oauth.TokenSet{}, &oauth.Error{Outcome: oauth.Unknown, Reason: oauth.ReasonNetwork, Message: unansweredMessage}, nil
+		case !intime:
 			return oauth.TokenSet{}, nil, unavailable(errors.New("reserving took too long for the lock"))
-		}
-		if err := s.lock.spending(ctx, s.ref.Connection, s.row.Generation); err != nil {
-			return oauth.TokenSet{}, nil, goneOrUnavailable(err)
 		}
 		s.lock.doubt = s.row.Generation
 		answer, err := s.refreshOnce(ctx, s.app, s.reserved.set.RefreshToken)
@@ -214,15 +213,28 @@ func (s *spend) call(ctx context.Context) (oauth.TokenSet, *oauth.Error, error) 
 		failure := asOAuth(err)
 		if failure.Outcome == oauth.Unknown {
 			s.interrupted = true
-			if try == 0 {
-				continue
-			}
+		}
+		if try == 0 && RetryAtOnce(s.app.Provider.Reuse, failure) {
+			continue
 		}
 		if !s.interrupted {
 			s.lock.doubt = 0
 		}
-		return oauth.TokenSet{}, failure, nil
+		return oauth.TokenSet{}, rested(s.app.Provider.Reuse, failure), nil
 	}
+}
+
+// mark notes the spend and reports whether what is left of the lock holds the provider's cap and the commit's budget: a
+// late send is never made. It looks again after the mark, which may have waited for the database.
+func (s *spend) mark(ctx context.Context) (intime bool, err error) {
+	need := s.budgets.Provider + s.budgets.Commit
+	if s.lock.left() < need {
+		return false, nil
+	}
+	if err := s.lock.spending(ctx, s.ref.Connection, s.row.Generation); err != nil {
+		return false, goneOrUnavailable(err)
+	}
+	return s.lock.left() >= need, nil
 }
 
 const unansweredMessage = "The provider did not answer in time. It is tried again by itself."
