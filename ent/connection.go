@@ -82,7 +82,7 @@ type Connection struct {
 	Escrowed bool `json:"escrowed,omitempty"`
 	// AccessTokenExpiresAt holds the value of the "access_token_expires_at" field.
 	AccessTokenExpiresAt *time.Time `json:"access_token_expires_at,omitempty"`
-	// Seconds from receipt to expiry of the present token; 0 unknown.
+	// Seconds that the last token of which it was known was to live; 0 unknown.
 	AccessTokenLife int64 `json:"access_token_life,omitempty"`
 	// When the user last consented.
 	ConsentedAt time.Time `json:"consented_at,omitempty"`

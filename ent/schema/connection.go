@@ -37,7 +37,7 @@ func (Connection) Fields() []ent.Field {
 		field.Int64("generation").Default(0).Comment("Of the token set in the vault, or in escrow where escrowed is set."),
 		field.Bool("escrowed").Default(false).Comment("The newest token set waits in the escrow table for the vault to come back."),
 		field.Time("access_token_expires_at").Optional().Nillable(),
-		field.Int64("access_token_life").Optional().Comment("Seconds from receipt to expiry of the present token; 0 unknown."),
+		field.Int64("access_token_life").Optional().Comment("Seconds that the last token of which it was known was to live; 0 unknown."),
 		field.Time("consented_at").Comment("When the user last consented."),
 		field.Time("last_refreshed_at").Optional().Nillable(),
 		field.Time("last_attempted_at").Optional().Nillable(),

@@ -81,8 +81,9 @@ func (s *Service) selected(ctx context.Context, sel Selector) (*ent.Connection, 
 	return row, err
 }
 
-// lookup never guesses: where several connections match, they must be of one external user, and then the one whose
-// consent is the newest stands for it.
+// lookup never guesses: where several connections match, they must be of one external user, and then one that is connected
+// stands for it, the newest consent first. A user who is disconnected is a match all the same: to hand out the other one's
+// token in his place would be a guess.
 func (s *Service) lookup(ctx context.Context, l Lookup) (*ent.Connection, error) {
 	if strings.TrimSpace(l.Provider) == "" {
 		return nil, errs.Input("of.lookup.provider", "name a provider")
@@ -111,12 +112,18 @@ func (s *Service) lookup(ctx context.Context, l Lookup) (*ent.Connection, error)
 func choose(rows []*ent.Connection) (*ent.Connection, error) {
 	var chosen *ent.Connection
 	for _, row := range rows {
+		if row.State == connection.StatePENDING && len(rows) > 1 {
+			continue // nobody has consented to it: it is no user's yet, and works for nobody
+		}
 		if chosen != nil && !sameUser(chosen, row) {
 			return nil, errs.New(errs.Conflict, "several connections of different external users match; narrow the lookup by externalUserId or app, or ask by connection id").WithField("of.lookup")
 		}
 		if chosen == nil || row.State == connection.StateCONNECTED || chosen.State != connection.StateCONNECTED {
 			chosen = row
 		}
+	}
+	if chosen == nil && len(rows) > 0 {
+		chosen = rows[len(rows)-1]
 	}
 	return chosen, nil
 }
@@ -147,6 +154,8 @@ func (s *Service) answerFrom(ctx context.Context, row *ent.Connection, minTTL *i
 	switch {
 	case err == nil && fresh(opened.Set.ExpiresAt, opened.Set.Life(), minTTL, s.now()):
 		return s.handOut(row, opened), nil
+	case err == nil && s.stillYoung(row) > 0:
+		return s.asItIs(row, opened), nil
 	case err == nil, errors.Is(err, grant.ErrMissing), errors.Is(err, grant.ErrUnreadable), errors.Is(err, grant.ErrRolledBack):
 		return s.afterRefresh(ctx, row, minTTL)
 	default:
@@ -184,20 +193,38 @@ func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL 
 	if err != nil {
 		return s.failed(ctx, row, err)
 	}
-	after, err := s.selected(ctx, Selector{Connection: &row.ID})
+	return s.afterWaiting(ctx, row, opened, minTTL)
+}
+
+// afterWaiting answers from the row as it is now: whatever happened while the reader waited holds.
+func (s *Service) afterWaiting(ctx context.Context, before *ent.Connection, opened grant.Opened, minTTL *int) (Result, error) {
+	row, err := s.selected(ctx, Selector{Connection: &before.ID})
 	switch {
 	case err != nil:
 		return Result{}, err
-	case after == nil:
+	case row == nil:
 		return Result{NotConnected: "the connection was deleted"}, nil
-	case after.State == connection.StateDISCONNECTED:
-		return Result{Connection: after, Reauthorization: failureOrUnknown(after)}, nil
-	case !opened.Set.AccessToken.IsZero() && fresh(opened.Set.ExpiresAt, opened.Set.Life(), minTTL, s.now()):
-		return s.handOut(after, opened), nil
-	case s.backingOff(after) > 0:
-		return s.backedOff(after, s.backingOff(after)), nil
+	case row.State != connection.StateCONNECTED:
+		return notConnected(row), nil
+	}
+	if err := s.stillActive(ctx, row); err != nil {
+		return Result{}, err
+	}
+	if opened.Generation != 0 && opened.Generation < row.Generation { // a new consent came meanwhile
+		if opened, err = s.opened(ctx, row); err != nil {
+			return s.failed(ctx, row, err)
+		}
+	}
+	newer := opened.Generation > before.Generation
+	switch {
+	case living(opened, s.now()) && (newer || fresh(opened.Set.ExpiresAt, opened.Set.Life(), minTTL, s.now())):
+		return s.handOut(row, opened), nil
+	case s.backingOff(row) > 0:
+		return s.backedOff(row, s.backingOff(row)), nil
+	case newer && s.stillYoung(row) > 0:
+		return s.asItIs(row, opened), nil
 	default:
-		return unavailableResult(after, codeRefreshing, "a refresh is under way", retrySoon), nil
+		return unavailableResult(row, codeRefreshing, "a refresh is under way", retrySoon), nil
 	}
 }
 

@@ -261,7 +261,10 @@ func lastUse(c *ent.Connection) time.Time {
 func (s *Service) withSet(u *ent.ConnectionUpdateOne, l grant.Landed, used time.Time) *ent.ConnectionUpdateOne {
 	times := s.timesOf(l.Set, used)
 	unclaimed(u)
-	u.SetGeneration(l.Generation).SetEscrowed(l.Escrowed).SetScopes(orEmpty(l.Set.Scopes)).SetAccessTokenLife(times.life)
+	u.SetGeneration(l.Generation).SetEscrowed(l.Escrowed).SetScopes(orEmpty(l.Set.Scopes))
+	if times.life > 0 {
+		u.SetAccessTokenLife(times.life) // otherwise the last one observed stays
+	}
 	if times.expiresAt != nil {
 		u.SetAccessTokenExpiresAt(*times.expiresAt)
 	} else {

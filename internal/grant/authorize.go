@@ -135,6 +135,7 @@ func (k *Keeper) begin(ctx context.Context, a Authorization, hash []byte) (*ent.
 
 // exchange sends the code and parks the sealed answer before anything is known of its user.
 func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.GrantAttempt, key vault.DataKey) (Result, error) {
+	sent := k.now()
 	answer, err := k.exchangeOnce(ctx, a)
 	if err != nil {
 		return Result{}, k.exchangeFailed(ctx, attempt, asOAuth(err))
@@ -142,7 +143,7 @@ func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.Gra
 	now := k.now()
 	set := fromAnswer(answer, TokenSet{Scopes: a.Scopes, Owner: Owner{
 		App: a.AppID, Provider: a.App.Provider.Key, ClientID: a.App.ClientID, GrantType: a.GrantType, Kind: a.Kind, ConsentedAt: now,
-	}}, a.App, now)
+	}}, a.App, sent, 0)
 	if err := k.park(ctx, attempt, key, set); err != nil {
 		return Result{}, unavailable(err)
 	}
@@ -377,6 +378,7 @@ func (k *Keeper) renewParked(ctx context.Context, attempt *ent.GrantAttempt, app
 	if err != nil {
 		return set, unavailable(err)
 	}
+	sent := k.now()
 	answer, err := k.refreshOnce(ctx, app, set.RefreshToken)
 	switch oauth.OutcomeOf(err) {
 	case "":
@@ -386,7 +388,7 @@ func (k *Keeper) renewParked(ctx context.Context, attempt *ent.GrantAttempt, app
 		return set, errs.New(errs.ProviderUnavailable, "the provider cannot be reached for now; repeat the same call, the code is not sent again").
 			WithRetryAfter(5 * time.Second).WithCause(err)
 	}
-	set = fromAnswer(answer, set, app, k.now())
+	set = fromAnswer(answer, set, app, sent, 0)
 	return set, k.park(ctx, attempt, key, set)
 }
 

@@ -97,6 +97,7 @@ func (f *finishing) renewOrMake(ctx context.Context, held *lock, who oauth.Ident
 	if f.existing, err = f.Keeper.existing(ctx, f.appID, who.UserID); err != nil {
 		return Result{}, err
 	}
+	f.inheritLife()
 	if f.rejection, err = f.domain.Accept(ctx, f.input, f.appID, who, f.set.Scopes); err != nil {
 		return Result{}, callersOr(err)
 	}
@@ -117,6 +118,14 @@ func (f *finishing) renewOrMake(ctx context.Context, held *lock, who oauth.Ident
 		return result, f.rejection
 	}
 	return result, nil
+}
+
+// inheritLife gives a token whose life neither the answer nor the provider's entry tells the life of the connection's
+// earlier ones. A token without a refresh token is taken not to expire: it could not be replaced.
+func (f *finishing) inheritLife() {
+	if life := observedLife(f.existing); life > 0 && f.set.ExpiresAt.IsZero() && !f.set.RefreshToken.IsZero() {
+		f.set.ExpiresAt = f.set.ObtainedAt.Add(life)
+	}
 }
 
 // aim settles which connection is written, and notes it in the attempt's row before anything is: whoever resumes the

@@ -87,6 +87,8 @@ type spend struct {
 	row      *ent.Connection
 	reserved reservation
 	app      oauth.App
+	// sent is when the provider was last called.
+	sent time.Time
 	// interrupted is set once a spend of this generation went without an answer, in this attempt or in one before it.
 	interrupted bool
 }
@@ -184,7 +186,7 @@ func (s *spend) callAndSettle(ctx context.Context) (Refreshed, bool, error) {
 	if failure != nil {
 		return s.judge(ctx, failure)
 	}
-	set := fromAnswer(answer, s.reserved.set, s.app, s.now())
+	set := fromAnswer(answer, s.reserved.set, s.app, s.sent, observedLife(s.row))
 	generation := NextGeneration(RowView{Exists: true, Generation: s.row.Generation}, s.reserved.head.HeadView)
 	record, err := s.reserved.seal(s.attempt, "refresh", generation, set)
 	if err != nil {
@@ -206,6 +208,7 @@ func (s *spend) call(ctx context.Context) (oauth.TokenSet, *oauth.Error, error) 
 			return oauth.TokenSet{}, nil, unavailable(errors.New("reserving took too long for the lock"))
 		}
 		s.lock.doubt = s.row.Generation
+		s.sent = s.now()
 		answer, err := s.refreshOnce(ctx, s.app, s.reserved.set.RefreshToken)
 		if err == nil {
 			return answer, nil, nil

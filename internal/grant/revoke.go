@@ -282,11 +282,12 @@ func (k *Keeper) renewCopy(ctx context.Context, job *ent.RevocationJob, app oaut
 	if err != nil {
 		return r, err
 	}
+	sent := k.now()
 	fresh, err := k.refreshCopy(ctx, job, app, secret.New(r.RefreshToken))
 	if err != nil {
 		return r, err
 	}
-	set := fromAnswer(fresh, TokenSet{RefreshToken: secret.New(r.RefreshToken)}, app, k.now())
+	set := fromAnswer(fresh, TokenSet{RefreshToken: secret.New(r.RefreshToken)}, app, sent, 0)
 	r.AccessToken, r.RefreshToken, r.ExpiresAt = set.AccessToken.Reveal(), set.RefreshToken.Reveal(), set.ExpiresAt
 	plain, err := json.Marshal(r)
 	if err != nil {

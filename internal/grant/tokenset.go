@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
 )
 
@@ -19,7 +18,7 @@ type TokenSet struct {
 	TokenType string
 	// Username goes with an API key; else empty.
 	Username string
-	// ObtainedAt is when the answer came; ExpiresAt is zero for a token that does not expire.
+	// ObtainedAt is when the token was asked for, ExpiresAt is zero for one that does not expire; both by our clock.
 	ObtainedAt, ExpiresAt time.Time
 	Scopes                []string
 	// APIURL is the API base that the provider named for this account; may be empty.
@@ -87,34 +86,4 @@ func decodeSet(b secret.Bytes) (TokenSet, error) {
 		AccessToken: secret.New(w.AccessToken), RefreshToken: secret.New(w.RefreshToken), TokenType: w.TokenType, Username: w.Username,
 		ObtainedAt: w.ObtainedAt, ExpiresAt: w.ExpiresAt, Scopes: w.Scopes, APIURL: w.APIURL, Extra: w.Extra, Owner: w.Owner,
 	}, nil
-}
-
-// fromAnswer builds the set that a provider's answer stands for. Where the answer is silent the previous set speaks: a
-// refresh token that was not replaced stays (RFC 6749 6), scopes that are not named are as before (RFC 6749 5.1), and a
-// life that is not told is the provider's default, or the last one observed.
-func fromAnswer(answer oauth.TokenSet, previous TokenSet, app oauth.App, now time.Time) TokenSet {
-	set := TokenSet{
-		AccessToken: answer.AccessToken, RefreshToken: answer.RefreshToken, TokenType: "bearer",
-		ObtainedAt: now, Scopes: answer.Scopes, APIURL: answer.APIURL, Extra: answer.Extra, Owner: previous.Owner,
-	}
-	if set.RefreshToken.IsZero() {
-		set.RefreshToken = previous.RefreshToken
-	}
-	if !answer.HasScopes {
-		set.Scopes = previous.Scopes
-	}
-	if set.APIURL == "" {
-		set.APIURL = previous.APIURL
-	}
-	life := answer.ExpiresIn
-	if life <= 0 {
-		life = app.Provider.AccessTokenLife
-	}
-	if life <= 0 {
-		life = previous.Life()
-	}
-	if life > 0 {
-		set.ExpiresAt = now.Add(life)
-	}
-	return set
 }
