@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent"
 	entconnection "github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/internal/connection"
+	"github.com/tokenkeep/tokenkeep/internal/errs"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
 )
@@ -99,6 +100,10 @@ func (l *life) refresh(t *rapid.T, down bool) {
 	case !l.connected:
 		if err == nil {
 			t.Fatal("a connection that is over was refreshed")
+		}
+	case errs.Is(err, errs.RateLimited):
+		if row := l.Row(l.t, l.id); row.FailureReason != "RATE_LIMITED" || !l.Clock.Now().Before(*row.FailureNextAttemptAt) {
+			t.Fatalf("got %v, but the failure is %+v", err, row)
 		}
 	case err != nil:
 		t.Fatal(err)
