@@ -199,7 +199,7 @@ func (s *Service) deleteIn(ctx context.Context, tx *ent.Tx, connectionID uuid.UU
 	if err != nil {
 		return err
 	}
-	if row.Generation != copied {
+	if grant.StaleCopy(grant.RowView{Exists: true, Generation: row.Generation}, copied) {
 		return errStaleCopy
 	}
 	last := *row

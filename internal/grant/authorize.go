@@ -359,7 +359,7 @@ func (k *Keeper) storedFor(ctx context.Context, attempt *ent.GrantAttempt, set T
 	if err != nil || h.State != HeadPresent {
 		return TokenSet{}, false, err
 	}
-	return stored, h.Attempt == attempt.ID || sameConsent(stored, set), nil
+	return stored, ShowsConsent(h.HeadView, attempt.ID, sameConsent(stored, set)), nil
 }
 
 // sameConsent reports whether two sets come of one consent: a refresh leaves its time as it was.

@@ -144,7 +144,7 @@ func escrowIn(ctx context.Context, tx *ent.Tx, ref vault.Ref, record vault.Recor
 	}
 	old, err := tx.Escrow.Get(ctx, ref.Connection)
 	switch {
-	case err == nil && old.Generation >= record.Generation:
+	case err == nil && !Displaces(record.Generation, old.Generation):
 		return nil
 	case err == nil:
 		return old.Update().SetGeneration(record.Generation).SetAttemptID(record.Attempt).SetRecord(encoded).SetKeyVersion(record.Key.Version).Exec(ctx)

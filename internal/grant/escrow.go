@@ -100,7 +100,7 @@ func (k *Keeper) landRecord(ctx context.Context, ref vault.Ref, record vault.Rec
 		if err != nil {
 			return err
 		}
-		if h.State == HeadPresent && h.Generation >= record.Generation {
+		if !Lands(record.Generation, h.HeadView) {
 			return nil
 		}
 		_, err = k.vault.WriteRecord(ctx, ref, record, h.cas)

@@ -274,20 +274,14 @@ func (f *finishing) commitSet(ctx context.Context, ref vault.Ref, reserved reser
 
 // stays reports whether what is stored is to stay, instead of this attempt's set.
 func (f *finishing) stays(ctx context.Context, stored reservation) (bool, error) {
-	switch {
-	case sameConsent(stored.set, f.set):
-		if stored.set.RefreshToken.Equal(f.set.RefreshToken) || !f.renewed() {
-			return true, nil // mine, or refreshed from mine
-		}
-		if stored.head.Attempt == f.attempt {
-			return false, nil // its token was spent while the answer was parked: mine came of it
-		}
+	step := BeforeStore(StoredConsent{
+		SameConsent: sameConsent(stored.set, f.set), SameToken: stored.set.RefreshToken.Equal(f.set.RefreshToken),
+		Mine: stored.head.Attempt == f.attempt, Renewed: f.renewed(), Contested: f.contested(stored),
+	})
+	if step == StoreCompare {
 		return f.compare(ctx, stored)
-	case f.contested(stored):
-		return f.compare(ctx, stored)
-	default:
-		return false, nil
 	}
+	return step == StoreStays, nil
 }
 
 // renewed reports whether the parked answer was refreshed by the attempt itself before anything of it was stored.
@@ -305,22 +299,30 @@ func (f *finishing) contested(stored reservation) bool {
 // only where it is refused, or where both work and this attempt's consent is the later one. Where the provider cannot be
 // asked nothing is decided: the answer stays parked.
 func (f *finishing) compare(ctx context.Context, stored reservation) (stays bool, err error) {
-	later := !f.set.Owner.ConsentedAt.Before(stored.set.Owner.ConsentedAt)
-	_, theirs := f.domain.Identify(ctx, f.app, stored.set)
-	if theirs != nil && !refused(theirs) {
-		return false, callersOr(theirs)
+	c := Comparison{
+		Later:   !f.set.Owner.ConsentedAt.Before(stored.set.Owner.ConsentedAt),
+		Expired: f.expired(stored.set), EndsOlder: endsOlder(f.app.Provider),
 	}
-	_, mine := f.domain.Identify(ctx, f.app, f.set)
+	if c.Stored, err = f.try(ctx, stored.set); c.Stored != TriedNot {
+		c.Mine, err = f.try(ctx, f.set)
+	}
+	step := AfterComparison(c)
+	if step == CompareUndecided {
+		return false, callersOr(err)
+	}
+	return step == CompareStays, nil
+}
+
+// try asks the provider with a set; the error says why it could not be asked, or refused.
+func (f *finishing) try(ctx context.Context, set TokenSet) (Tried, error) {
+	_, err := f.domain.Identify(ctx, f.app, set)
 	switch {
-	case mine == nil && theirs == nil, mine != nil && theirs != nil && refused(mine):
-		return !later, nil
-	case mine == nil:
-		// A token that expired is refused, too, and its grant may live on where consents do not end one another.
-		return !later && f.expired(stored.set) && !endsOlder(f.app.Provider), nil
-	case !refused(mine) && (later || theirs != nil):
-		return false, callersOr(mine)
+	case err == nil:
+		return TriedWorks, nil
+	case refused(err):
+		return TriedRefused, err
 	default:
-		return theirs == nil, nil
+		return TriedNot, err
 	}
 }
 

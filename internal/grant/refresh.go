@@ -106,7 +106,7 @@ func (s *spend) run(ctx context.Context) (out Refreshed, settled bool, err error
 	}
 	view := RowView{Exists: true, Generation: s.row.Generation}
 	step := BeforeSpend(view, s.reserved.head.HeadView)
-	s.recall(step)
+	s.recall(step, view)
 	opened := Opened{Set: s.reserved.set, Generation: s.reserved.head.Generation}
 	switch {
 	case step == StepReconcile:
@@ -122,8 +122,8 @@ func (s *spend) run(ctx context.Context) (out Refreshed, settled bool, err error
 
 // recall takes over what attempts before this one left behind: that the present generation was spent and nobody knows
 // what came of it. Of a generation that is past nothing needs to be known any more.
-func (s *spend) recall(step SpendStep) {
-	s.interrupted = step != StepReconcile && s.lock.unknown == s.row.Generation
+func (s *spend) recall(step SpendStep, row RowView) {
+	s.interrupted = Recall(step, row, s.lock.unknown)
 	if !s.interrupted {
 		s.lock.unknown = 0
 	}
@@ -316,7 +316,7 @@ func (s *spend) judge(ctx context.Context, failure *oauth.Error) (Refreshed, boo
 	if err != nil {
 		return Refreshed{}, false, unavailable(err)
 	}
-	if now.State == HeadPresent && now.Generation > s.reserved.head.Generation {
+	if HeadMoved(s.reserved.head.HeadView, now.HeadView) {
 		opened, err := s.adopt(ctx)
 		return Refreshed{Opened: opened}, false, err
 	}
@@ -332,11 +332,7 @@ func (s *spend) judge(ctx context.Context, failure *oauth.Error) (Refreshed, boo
 		f.RefusedSince = *s.row.FailureSince
 	}
 	v := Judge(f)
-	unknown := int64(0)
-	if f.Interrupted && !v.Disconnect {
-		unknown = s.row.Generation
-	}
-	return s.settleFailure(ctx, v, unknown)
+	return s.settleFailure(ctx, v, Unanswered(f, v, s.row.Generation))
 }
 
 // attemptInFlight is how long an attempt counts as one that may turn out to be any user's of its client. One that cannot

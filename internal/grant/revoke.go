@@ -194,16 +194,16 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 
 // spare ends or postpones a job whose revocation would end another grant, too, or may.
 func (k *Keeper) spare(ctx context.Context, job *ent.RevocationJob, p provider.Provider) (spared bool, err error) {
-	if !p.RevocationEndsGrant {
-		return false, nil
+	others := Others{EndsGrant: p.RevocationEndsGrant}
+	if others.EndsGrant {
+		if others.Stands, others.Exchanging, err = k.newerGrant(ctx, job, p); err != nil {
+			return false, err
+		}
 	}
-	newer, pending, err := k.newerGrant(ctx, job, p)
-	switch {
-	case err != nil:
-		return false, err
-	case newer:
+	switch BeforeRevoke(others) {
+	case RevokeSkip:
 		return true, k.finishRevocation(ctx, job, revocationjob.StateSKIPPED, "newer grant")
-	case pending:
+	case RevokeLater:
 		return true, k.postponeRevocation(ctx, job, 2*time.Second)
 	default:
 		return false, nil
