@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -285,12 +286,28 @@ func (k *Keeper) resume(ctx context.Context, attemptID uuid.UUID) (result Result
 	}
 	switch attempt.State {
 	case grantattempt.StateSENT:
-		return Result{}, true, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost)
+		return Result{}, true, k.lose(ctx, attempt)
 	case grantattempt.StatePARKED:
 		result, err := k.finishParked(ctx, attempt)
 		return result, true, err
 	default:
 		return Result{}, false, nil
+	}
+}
+
+// lose ends an attempt whose process died before its answer came. Where it only stood still, and has parked the answer
+// since the attempt was read, it is not lost: whoever comes next finishes it.
+func (k *Keeper) lose(ctx context.Context, attempt *ent.GrantAttempt) error {
+	n, err := k.db.Ent.GrantAttempt.Update().Where(grantattempt.ID(attempt.ID), grantattempt.StateEQ(grantattempt.StateSENT)).
+		SetState(grantattempt.StateLOST).SetUpdatedAt(k.now()).
+		SetErrorKind(string(errCodeLost.Kind)).SetErrorMessage(errCodeLost.Message).SetErrorField(errCodeLost.Field).Save(ctx)
+	switch {
+	case err != nil:
+		return unavailable(fmt.Errorf("ending an attempt: %w", err))
+	case n == 0:
+		return errs.New(errs.Conflict, "this code is being exchanged by another call; ask again shortly").WithField(codeField).WithRetryAfter(2 * time.Second)
+	default:
+		return errCodeLost
 	}
 }
 
@@ -448,7 +465,7 @@ func (k *Keeper) Import(ctx context.Context, appID uuid.UUID, app oauth.App, gra
 		}
 		connectionID := id.New()
 		f := &finishing{Keeper: k, attempt: id.New(), connection: connectionID, appID: appID, app: app, input: input, set: set,
-			origin: "import", key: KeyOfConnection(app.Provider.Key, app.ClientID, connectionID)}
+			origin: originImport, key: KeyOfConnection(app.Provider.Key, app.ClientID, connectionID)}
 		if err := f.storeUnderLock(ctx); err != nil {
 			return Result{}, err
 		}

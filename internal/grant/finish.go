@@ -21,6 +21,13 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
 
+// Where a record comes from, in the clear beside its seal.
+const (
+	originRefresh  = "refresh"
+	originExchange = "exchange"
+	originImport   = "import"
+)
+
 // finishing is the second half of an authorization: the answer is safe, now it becomes a connection.
 type finishing struct {
 	*Keeper
@@ -69,7 +76,7 @@ func (k *Keeper) finishFrom(ctx context.Context, attempt *ent.GrantAttempt, app 
 
 func (k *Keeper) finishing(attempt *ent.GrantAttempt, app oauth.App, set TokenSet) *finishing {
 	return &finishing{Keeper: k, attempt: attempt.ID, row: attempt, connection: attempt.ConnectionID, appID: attempt.AppID,
-		app: app, input: attempt.Input, set: set, origin: "exchange", noted: attempt.ConnectionID}
+		app: app, input: attempt.Input, set: set, origin: originExchange, noted: attempt.ConnectionID}
 }
 
 // run does under the grant's lock what is left to do.
@@ -145,7 +152,14 @@ func (f *finishing) aim(ctx context.Context) error {
 	if f.connection == f.noted {
 		return nil
 	}
-	if err := f.db.Ent.GrantAttempt.Update().Where(grantattempt.ID(f.attempt), unfinished()).SetConnectionID(f.connection).Exec(ctx); err != nil {
+	err := f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
+		// Where the noted one was deleted, an attempt that died may have written its record after that was erased.
+		if err := tx.Tombstone.Update().Where(tombstone.ID(f.noted)).ClearErasedAt().Exec(ctx); err != nil {
+			return err
+		}
+		return tx.GrantAttempt.Update().Where(grantattempt.ID(f.attempt), unfinished()).SetConnectionID(f.connection).Exec(ctx)
+	})
+	if err != nil {
 		return err
 	}
 	f.noted = f.connection
@@ -267,6 +281,14 @@ func (f *finishing) commitSet(ctx context.Context, ref vault.Ref, reserved reser
 				return Landed{}, vault.Record{}, unavailable(err)
 			}
 		default:
+			if done.parked && f.existing != nil {
+				// A refresh that lost its lock may have written this generation before the vault went away. The escrow
+				// must win over that, so it gets a generation which nobody can have written.
+				generation++
+				if record, err = reserved.seal(f.attempt, f.origin, generation, f.set); err != nil {
+					return Landed{}, vault.Record{}, err
+				}
+			}
 			return Landed{Set: f.set, Generation: generation, Escrowed: done.parked}, record, nil
 		}
 	}

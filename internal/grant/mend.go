@@ -48,7 +48,7 @@ func (k *Keeper) Disown(ctx context.Context, i Inspection) error {
 		return unavailable(err)
 	}
 	k.Wake()
-	return k.Erase(ctx, i.Connection)
+	return k.destroy(ctx, i.Connection)
 }
 
 // revocationOf prepares the revocation of a set that has no row; nil where it cannot be revoked.

@@ -95,11 +95,13 @@ type spend struct {
 
 // run carries the refresh from the claim to the settlement; settled says whether the lock was released by it.
 func (s *spend) run(ctx context.Context) (out Refreshed, settled bool, err error) {
-	if err := s.land(ctx, s.ref); err != nil {
-		return Refreshed{}, false, goneOrUnavailable(err)
-	}
+	// The row first: one who lost the lock may put a record into escrow at any time, with the row in one transaction, and a
+	// row that is newer than what was landed would look like a restored vault.
 	if s.row, err = s.Keeper.row(ctx, s.ref.Connection); err != nil {
 		return Refreshed{}, false, err
+	}
+	if err := s.land(ctx, s.ref); err != nil {
+		return Refreshed{}, false, goneOrUnavailable(err)
 	}
 	if s.reserved, err = s.reserve(ctx, s.ref); err != nil {
 		return Refreshed{}, false, unavailable(err)
@@ -188,7 +190,7 @@ func (s *spend) callAndSettle(ctx context.Context) (Refreshed, bool, error) {
 	}
 	set := fromAnswer(answer, s.reserved.set, s.app, s.sent, observedLife(s.row))
 	generation := NextGeneration(RowView{Exists: true, Generation: s.row.Generation}, s.reserved.head.HeadView)
-	record, err := s.reserved.seal(s.attempt, "refresh", generation, set)
+	record, err := s.reserved.seal(s.attempt, originRefresh, generation, set)
 	if err != nil {
 		return Refreshed{}, false, err
 	}
@@ -245,14 +247,12 @@ const unansweredMessage = "The provider did not answer in time. It is tried agai
 // store commits the record and settles; what cannot be written into the vault goes into escrow with the settlement.
 func (s *spend) store(ctx context.Context, record vault.Record, set TokenSet) (Refreshed, bool, error) {
 	done := s.commit(ctx, s.reserved, record, RoleRefresh)
-	if !done.parked {
-		s.lock.doubt = 0
-	}
 	switch done.step {
 	case DoubtAdopt:
 		opened, err := s.adopt(ctx)
 		return Refreshed{Opened: opened}, false, err
 	case DoubtRevoke:
+		s.lock.doubt = 0
 		return Refreshed{}, false, s.discard(ctx, s.ref, s.app, s.row, set)
 	}
 	landed := Landed{Set: set, Generation: record.Generation, Escrowed: done.parked}
@@ -262,8 +262,9 @@ func (s *spend) store(ctx context.Context, record vault.Record, set TokenSet) (R
 		return Refreshed{}, false, s.discard(ctx, s.ref, s.app, s.row, set)
 	}
 	if err != nil {
-		return Refreshed{}, false, unavailable(err)
+		return Refreshed{}, false, unavailable(err) // the lock remembers the spend: a deletion may destroy what is in the vault
 	}
+	s.lock.doubt = 0
 	return Refreshed{Opened: Opened{Set: set, Generation: record.Generation}}, true, nil
 }
 

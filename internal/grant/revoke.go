@@ -118,7 +118,8 @@ func (k *Keeper) Bury(ctx context.Context, tx *ent.Tx, row *ent.Connection, job 
 	if _, err := tx.Escrow.Delete().Where(escrow.ID(row.ID)).Exec(ctx); err != nil {
 		return fmt.Errorf("dropping an escrow: %w", err)
 	}
-	if row.State == connection.StateCONNECTED {
+	// What the lock remembers of an unanswered spend is the job's to know.
+	if job == nil && row.State == connection.StateCONNECTED {
 		if err := k.locks.forget(ctx, tx, Key(row.GrantKey)); err != nil {
 			return err
 		}
@@ -133,10 +134,48 @@ func (k *Keeper) Erase(ctx context.Context, connectionID uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	if err := k.keepUncopied(ctx, ref); err != nil {
+		return unavailable(err)
+	}
+	return k.destroy(ctx, connectionID)
+}
+
+// destroy is Erase for a record whose grant is somebody's to revoke already.
+func (k *Keeper) destroy(ctx context.Context, connectionID uuid.UUID) error {
+	ref, err := refOf(ctx, connectionID)
+	if err != nil {
+		return err
+	}
 	if err := k.vault.EraseRecord(ctx, ref); err != nil {
 		return unavailable(err)
 	}
 	return k.db.Ent.Tombstone.UpdateOneID(connectionID).SetErasedAt(k.now()).Exec(ctx)
+}
+
+// keepUncopied orders the revocation of a set that is newer than the deletion's copy: its refresh died, or was too slow,
+// between the vault and the row, and this record is all that can end the grant. A consent's set is not ended: its attempt
+// still has the answer, and makes a new connection of it.
+func (k *Keeper) keepUncopied(ctx context.Context, ref vault.Ref) error {
+	buried, err := k.db.Ent.Tombstone.Get(ctx, ref.Connection)
+	if err != nil {
+		return fmt.Errorf("reading a tombstone: %w", err)
+	}
+	h, err := k.peek(ctx, ref)
+	if err != nil || h.State != HeadPresent || h.record.Origin != originRefresh || h.Generation <= buried.Generation {
+		return err
+	}
+	set, err := k.openRecord(ctx, ref, h.record)
+	if errors.Is(err, ErrUnreadable) || errors.Is(err, vault.ErrNoKey) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	job, err := k.revocationOf(ctx, Inspection{Connection: ref.Connection, Newest: Opened{Set: set}})
+	if err != nil {
+		return err
+	}
+	return k.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error { return k.Enqueue(ctx, tx, job) })
 }
 
 // discard ends a set that nobody will ever use, because the connection was deleted while it was under way: the record
@@ -188,8 +227,23 @@ func (k *Keeper) runRevocation(ctx context.Context, job *ent.RevocationJob) erro
 	if spared, err := k.spare(ctx, job, p); spared || err != nil {
 		return err
 	}
-	held.unknown = 0 // nobody will spend it any more
+	if err := k.noteUnanswered(ctx, job, held); err != nil {
+		return err
+	}
 	return k.revokeNow(ctx, job, p)
+}
+
+// noteUnanswered moves what the lock remembers into the job: a refresh was never answered before the connection was
+// deleted, so that the copy's token may be spent and the grant live on with one that nobody has.
+func (k *Keeper) noteUnanswered(ctx context.Context, job *ent.RevocationJob, held *lock) error {
+	if held.unknown == 0 {
+		return nil
+	}
+	if err := k.pendingJob(job).SetOutcome(refreshUnanswered).Exec(ctx); err != nil {
+		return err
+	}
+	job.Outcome, held.unknown = refreshUnanswered, 0 // nobody else will spend it any more
+	return nil
 }
 
 // spare ends or postpones a job whose revocation would end another grant, too, or may.
@@ -212,12 +266,12 @@ func (k *Keeper) spare(ctx context.Context, job *ent.RevocationJob, p provider.P
 
 // newerGrant looks for a grant of the same client and user that the revocation would end too, in any tenant: one that
 // stands, or one that is being exchanged for the client and may turn out to be the same user's. Where a consent ends the
-// older grants only a newer one can stand; elsewhere every connection of the user counts.
+// older grants only a newer one can stand, or the same, in another connection; elsewhere every connection of the user counts.
 func (k *Keeper) newerGrant(ctx context.Context, job *ent.RevocationJob, p provider.Provider) (newer, pending bool, err error) {
 	all := tenant.System(ctx, uuid.Nil)
 	others := k.db.Ent.Connection.Query().Where(connection.GrantKey(job.GrantKey), connection.StateEQ(connection.StateCONNECTED))
 	if p.ConsentEndsOlderGrant {
-		others.Where(connection.ConsentedAtGT(job.ConsentedAt))
+		others.Where(connection.ConsentedAtGTE(job.ConsentedAt))
 	}
 	newer, err = others.Exist(all)
 	if err != nil || newer {
@@ -257,6 +311,9 @@ func (k *Keeper) revokeNow(ctx context.Context, job *ent.RevocationJob, p provid
 	}
 	if err := k.revokeOnce(ctx, app, token, kind); err != nil {
 		return k.revocationFailed(ctx, job, err)
+	}
+	if kind == provider.RefreshToken && job.Outcome == refreshUnanswered {
+		return k.endUnanswered(ctx, job) // a token that is spent is acknowledged, too (RFC 7009 2.2)
 	}
 	return k.finishRevocation(ctx, job, revocationjob.StateDONE, "revoked")
 }
@@ -331,11 +388,16 @@ func (k *Keeper) revocationFailed(ctx context.Context, job *ent.RevocationJob, e
 		if job.Outcome != refreshUnanswered {
 			return k.finishRevocation(ctx, job, revocationjob.StateDONE, "already ended")
 		}
-		k.log.ErrorContext(ctx, "a deleted connection's grant may live on: the answer to its last refresh was lost", "connection", job.ConnectionID, "job", job.ID)
-		return k.finishRevocation(ctx, job, revocationjob.StateEXPIRED, "unknown: "+refreshUnanswered)
+		return k.endUnanswered(ctx, job)
 	}
 	k.log.WarnContext(ctx, "a revocation failed and is tried again", "connection", job.ConnectionID, "error", err)
 	return k.postponeRevocation(ctx, job, backoff(job.Attempts, k.jitter()))
+}
+
+// endUnanswered ends a job of which nobody can say whether the grant is over.
+func (k *Keeper) endUnanswered(ctx context.Context, job *ent.RevocationJob) error {
+	k.log.ErrorContext(ctx, "a deleted connection's grant may live on: the answer to its last refresh was lost", "connection", job.ConnectionID, "job", job.ID)
+	return k.finishRevocation(ctx, job, revocationjob.StateEXPIRED, "unknown: "+refreshUnanswered)
 }
 
 // pendingJob changes a job that nobody has finished meanwhile.
