@@ -17,6 +17,15 @@ func Unanswered(f FailedSpend, v Verdict, generation int64) int64 {
 	return 0
 }
 
+// StillUnanswered is what an authorization leaves in the lock row: what is remembered of the generation that it settles,
+// because that was stored and spent before it came; 0 where that is past.
+func StillUnanswered(settled, unknown int64) int64 {
+	if settled == unknown {
+		return unknown
+	}
+	return 0
+}
+
 // HeadMoved reports whether somebody stored a newer set while one was being spent: a refusal of the older one then says
 // nothing.
 func HeadMoved(reserved, now HeadView) bool {

@@ -363,7 +363,7 @@ func (f *finishing) settle(ctx context.Context, held *lock, ref vault.Ref, lande
 	a := Authorized{Landed: landed, Connection: f.connection, Existing: f.existing, AppID: f.appID, Key: f.key, Input: f.input, Rejected: f.rejection != nil}
 	err := f.persist(ctx, f.patience(landed.Escrowed), "an authorization", func(ctx context.Context) error {
 		return f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
-			if err := held.release(ctx, tx, 0); err != nil {
+			if err := held.release(ctx, tx, StillUnanswered(landed.Generation, held.unknown)); err != nil {
 				return err
 			}
 			if landed.Escrowed {
