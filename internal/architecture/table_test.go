@@ -81,6 +81,8 @@ var packages = map[string]pkg{
 		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "the only code that spends, stores or revokes a token",
 	},
+	// The model of the protocol: files of tests only.
+	"internal/grant/model": {imports: []string{"internal/grant", "internal/oauth", "internal/provider"}, process: "how deep it goes is asked for by hand"},
 	"internal/connection": {
 		imports: []string{"ent/...", "internal/database", "internal/grant", "internal/oauth", "internal/vault", "internal/zoom", "internal/provider", "internal/app", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "hands out credentials",
