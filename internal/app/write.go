@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/internal/audit"
+	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
@@ -85,6 +86,9 @@ func (s *Service) Update(ctx context.Context, in UpdateInput) (*ent.OAuthApp, er
 	})
 	if err != nil {
 		return nil, fmt.Errorf("updating an app: %w", err)
+	}
+	if in.ClientSecret != nil {
+		s.db.Signal(database.Due, uuid.Nil) // what the old secret kept waiting
 	}
 	return made, nil
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/ent"
+	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
+	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
@@ -112,6 +114,41 @@ func (s *Service) handBack(ctx context.Context, d Due, fault error) error {
 	}
 	return errors.Join(fault, s.later(ctx, d, faultAgain))
 }
+
+// shiftUp makes connections that were idle and are used now due ahead of their tokens' ends. Of one that is in use
+// already, or whose next attempt was put off, nothing changes.
+func (s *Service) shiftUp(ctx context.Context, used []*ent.Connection) error {
+	var failed error
+	for _, c := range used {
+		at := s.sooner(c)
+		if at.IsZero() {
+			continue
+		}
+		n, err := s.db.Ent.Connection.Update().
+			Where(connection.ID(c.ID), connection.GenerationEQ(c.Generation), connection.NextRefreshAtGT(at), connection.FailureAttempts(0)).
+			SetNextRefreshAt(at).Save(ctx)
+		failed = errors.Join(failed, err)
+		if n > 0 && !s.now().Before(at) {
+			s.db.Signal(database.Due, uuid.Nil)
+		}
+	}
+	return failed
+}
+
+// sooner is when the refresh of a connection in use is due, if that is sooner than planned; else zero.
+func (s *Service) sooner(c *ent.Connection) time.Time {
+	if c.NextRefreshAt == nil || c.AccessTokenExpiresAt == nil || c.FailureAttempts > 0 {
+		return time.Time{}
+	}
+	t := token{expires: *c.AccessTokenExpiresAt, obtained: c.AccessTokenExpiresAt.Add(-time.Duration(c.AccessTokenLife) * time.Second), renewable: true}
+	if !c.NextRefreshAt.After(aheadOf(t, 0)) {
+		return time.Time{}
+	}
+	return aheadOf(t, s.jitter()).UTC().Truncate(time.Microsecond)
+}
+
+// WatchDue tells when a refresh may be due sooner than NextDue said. Stop the watch when done.
+func (s *Service) WatchDue() *database.Watch { return s.db.Watch(database.Due, uuid.Nil) }
 
 // Standing is how the refreshes ahead of need stand, for those who watch the service.
 type Standing struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/internal/audit"
+	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/id"
@@ -184,9 +185,19 @@ func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL 
 	if wait > 0 && !mended {
 		return s.backedOff(row, wait), nil
 	}
+	resting, probe, err := s.rests(ctx, row)
+	if err != nil {
+		return Result{}, err
+	}
+	if resting != nil {
+		return *resting, nil
+	}
 	patience, end := context.WithTimeout(ctx, s.readerWait)
 	defer end()
 	opened, err := s.refreshOnce(ctx, patience, row, mended)
+	if err == nil && probe && !opened.Set.AccessToken.IsZero() {
+		err = s.trust(context.WithoutCancel(ctx), row.AppID)
+	}
 	if errors.Is(err, grant.ErrBusy) {
 		opened, err = s.awaitOther(ctx, patience, row)
 	}
@@ -272,6 +283,7 @@ func (s *Service) shareRefresh(ctx, patience context.Context, row *ent.Connectio
 		if err == nil && out.Verdict == nil {
 			s.cache.put(caller, row.ID, out.Opened)
 		}
+		s.db.Signal(database.Settled, row.ID)
 		return out, err
 	})
 	select {
@@ -291,9 +303,13 @@ func outOfPatience(ctx context.Context) error {
 	return grant.ErrBusy
 }
 
-// awaitOther waits for a refresh that another process is making: it looks at the head, which moves before the row does,
-// and at the row, which tells of a failure, until either has moved or the reader's patience ends.
+// awaitOther waits for a refresh that another process is making. It looks once at the head, which moves before the row
+// does, and then at the row, whenever it is told that a refresh has ended and now and then without being told, until the
+// row has moved or tells of a failure, or the reader's patience ends.
 func (s *Service) awaitOther(ctx, patience context.Context, row *ent.Connection) (grant.Opened, error) {
+	ended := s.db.Watch(database.Settled, row.ID)
+	defer ended.Stop()
+	looked := false
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		now, err := s.selected(ctx, Selector{Connection: &row.ID})
 		switch {
@@ -304,13 +320,18 @@ func (s *Service) awaitOther(ctx, patience context.Context, row *ent.Connection)
 		case now.State != connection.StateCONNECTED, now.FailureAttempts > row.FailureAttempts, now.FailureClass != row.FailureClass:
 			return grant.Opened{}, nil // the row says it all
 		}
-		opened, err := s.keeper.Open(ctx, now)
-		if err != nil || opened.Generation > row.Generation {
-			return opened, err
+		if !looked || now.Generation > row.Generation {
+			looked = true
+			opened, err := s.keeper.Open(ctx, now)
+			if err != nil || opened.Generation > row.Generation {
+				return opened, err
+			}
 		}
 		next := time.NewTimer(wait)
 		select {
 		case <-next.C:
+		case <-ended.C:
+			next.Stop()
 		case <-patience.Done():
 			next.Stop()
 			return grant.Opened{}, outOfPatience(ctx)
@@ -360,9 +381,11 @@ func (s *Service) handOut(row *ent.Connection, o grant.Opened) Result {
 func (s *Service) used(ctx context.Context, results ...Result) {
 	now := s.now()
 	var due []uuid.UUID
+	var idle []*ent.Connection
 	for _, r := range results {
 		if r.Credential != nil && s.useIsDue(ctx, r.Connection, now) {
 			due = append(due, r.Connection.ID)
+			idle = append(idle, r.Connection)
 		}
 	}
 	if len(due) == 0 {
@@ -370,7 +393,8 @@ func (s *Service) used(ctx context.Context, results ...Result) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	s.background.start(func() {
-		if err := s.db.Ent.Connection.Update().Where(connection.IDIn(due...)).SetLastUsedAt(now).Exec(ctx); err != nil {
+		err := s.db.Ent.Connection.Update().Where(connection.IDIn(due...)).SetLastUsedAt(now).Exec(ctx)
+		if err = errors.Join(err, s.shiftUp(ctx, idle)); err != nil {
 			s.log.WarnContext(ctx, "noting a use failed", "connections", len(due), "error", err)
 		}
 	})

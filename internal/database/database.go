@@ -35,8 +35,9 @@ type DB struct {
 	// readers is nil on PostgreSQL, whose connections do both.
 	readers *sql.DB
 	// path is SQLite's file.
-	path string
-	log  *slog.Logger
+	path    string
+	log     *slog.Logger
+	signals *signals
 }
 
 // Options are what Open needs beside the URL. The zero value works.
@@ -84,6 +85,7 @@ func (db *DB) Ping(ctx context.Context) error {
 
 // Close waits for what is running and closes all connections. The writer goes last: it tidies SQLite's log away.
 func (db *DB) Close() error {
+	db.signals.close()
 	var err error
 	if db.readers != nil {
 		err = db.readers.Close()

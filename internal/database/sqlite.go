@@ -41,7 +41,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := createPrivate(path); err != nil {
 		return nil, err
 	}
-	db := &DB{Dialect: dialect.SQLite, path: path, log: o.Logger}
+	db := &DB{Dialect: dialect.SQLite, path: path, log: o.Logger, signals: newSignals(nil, nil, o.Logger)}
 	if db.writer, err = sqlitePool(path, sqliteWriter, 1); err != nil {
 		return nil, err
 	}

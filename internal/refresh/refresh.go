@@ -136,11 +136,14 @@ func (s *Scheduler) loop(ctx context.Context) {
 	defer close(s.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	sooner := s.Connections.WatchDue()
+	defer sooner.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-sooner.C:
 		case <-s.freed:
 			s.gather(ctx)
 		}
