@@ -154,7 +154,8 @@ func (s *Service) WatchDue() *database.Watch { return s.db.Watch(database.Due, u
 type Standing struct {
 	// Due and Waiting count what is due and what waits for its app, to 10,000 each.
 	Due, Waiting int
-	// Oldest is when the one that has waited longest was due; zero where nothing is.
+	// Oldest is when the one that has waited longest was due, among what is due and what waits for the first 64 apps;
+	// zero where nothing is.
 	Oldest time.Time
 	// PausedApps counts the apps that are misconfigured or paused by their provider.
 	PausedApps int
@@ -168,17 +169,40 @@ func (s *Service) Standing(ctx context.Context) (Standing, error) {
 	var out Standing
 	ctx = tenant.System(ctx, uuid.Nil)
 	now := s.now()
-	due, err := s.DueNow(ctx, 1)
-	if err != nil {
+	if err := s.oldest(ctx, &out); err != nil {
 		return out, err
-	}
-	if len(due) > 0 {
-		out.Oldest = due[0].At
 	}
 	return out, errors.Join(
 		s.countIn(ctx, &out.Due, `SELECT count(*) FROM (SELECT 1 FROM connections WHERE next_refresh_at <= $1 LIMIT 10000) d`, now),
 		s.countIn(ctx, &out.Waiting, `SELECT count(*) FROM (SELECT 1 FROM connections WHERE waiting_since IS NOT NULL LIMIT 10000) d`),
 		s.pausedApps(ctx, &out, now))
+}
+
+// oldestAmong bounds the apps that are asked for the refresh that waits for them the longest.
+const oldestAmong = 64
+
+func (s *Service) oldest(ctx context.Context, out *Standing) error {
+	found, err := s.DueNow(ctx, 1)
+	if err != nil {
+		return err
+	}
+	lanes, err := s.Lanes(ctx, uuid.Nil, oldestAmong)
+	if err != nil {
+		return err
+	}
+	for _, l := range lanes {
+		first, err := s.DueInLane(ctx, l.App, 1)
+		if err != nil {
+			return err
+		}
+		found = append(found, first...)
+	}
+	for _, d := range found {
+		if out.Oldest.IsZero() || d.At.Before(out.Oldest) {
+			out.Oldest = d.At
+		}
+	}
+	return nil
 }
 
 func (s *Service) pausedApps(ctx context.Context, out *Standing, now time.Time) (err error) {

@@ -72,29 +72,32 @@ func (s *Service) unclaimedSQL() string {
 // DueNow returns refreshes that are due and not claimed, whatever their app or tenant, those that have waited longest
 // first. It reads as many rows of the index as it returns.
 func (s *Service) DueNow(ctx context.Context, limit int) ([]Due, error) {
-	return s.queryDue(ctx, fmt.Sprintf(`SELECT %s FROM (
+	return s.queryDue(ctx, s.dueNowSQL(limit), s.now())
+}
+
+func (s *Service) dueNowSQL(limit int) string {
+	return fmt.Sprintf(`SELECT %s FROM (
 SELECT id, tenant_id, app_id, generation, next_refresh_at AS due FROM connections
 WHERE next_refresh_at <= $1 AND state = 'CONNECTED' AND %s ORDER BY next_refresh_at LIMIT %d) c %s`,
-		dueColumns, s.unclaimedSQL(), limit, dueJoin), s.now())
+		dueColumns, s.unclaimedSQL(), limit, dueJoin)
 }
 
 // DueInLane returns refreshes that wait for their app and are not claimed, those that have waited longest first.
 func (s *Service) DueInLane(ctx context.Context, app uuid.UUID, limit int) ([]Due, error) {
-	return s.queryDue(ctx, fmt.Sprintf(`SELECT %s FROM (
+	return s.queryDue(ctx, s.dueInLaneSQL(limit), app)
+}
+
+func (s *Service) dueInLaneSQL(limit int) string {
+	return fmt.Sprintf(`SELECT %s FROM (
 SELECT id, tenant_id, app_id, generation, waiting_since AS due FROM connections
 WHERE app_id = $1 AND waiting_since IS NOT NULL AND state = 'CONNECTED' AND %s ORDER BY waiting_since LIMIT %d) c %s`,
-		dueColumns, s.unclaimedSQL(), limit, dueJoin), app)
+		dueColumns, s.unclaimedSQL(), limit, dueJoin)
 }
 
 // Lanes returns apps for which refreshes wait, those behind after in the order of their ids. It jumps from app to app
 // in the index, so that its cost is the number of apps it returns, not of rows that wait.
 func (s *Service) Lanes(ctx context.Context, after uuid.UUID, limit int) ([]Lane, error) {
-	rows, err := s.db.Ent.QueryContext(ctx, fmt.Sprintf(`WITH RECURSIVE lane(app_id, n) AS (
-SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > $1 ORDER BY app_id LIMIT 1), 1
-UNION ALL
-SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > lane.app_id ORDER BY app_id LIMIT 1), n + 1
-FROM lane WHERE lane.app_id IS NOT NULL AND n < %d)
-SELECT %s FROM lane JOIN oauth_apps a ON a.id = lane.app_id ORDER BY a.id`, limit, laneColumns), after)
+	rows, err := s.db.Ent.QueryContext(ctx, lanesSQL(limit), after)
 	if err != nil {
 		return nil, fmt.Errorf("looking for apps whose refreshes wait: %w", err)
 	}
@@ -108,6 +111,15 @@ SELECT %s FROM lane JOIN oauth_apps a ON a.id = lane.app_id ORDER BY a.id`, limi
 		out = append(out, l.lane())
 	}
 	return out, rows.Err()
+}
+
+func lanesSQL(limit int) string {
+	return fmt.Sprintf(`WITH RECURSIVE lane(app_id, n) AS (
+SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > $1 ORDER BY app_id LIMIT 1), 1
+UNION ALL
+SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > lane.app_id ORDER BY app_id LIMIT 1), n + 1
+FROM lane WHERE lane.app_id IS NOT NULL AND n < %d)
+SELECT %s FROM lane JOIN oauth_apps a ON a.id = lane.app_id ORDER BY a.id`, limit, laneColumns)
 }
 
 // laneRow is what a row says of an app.

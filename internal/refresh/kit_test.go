@@ -41,7 +41,10 @@ func eachWith(t *testing.T, o servicetest.Options, test func(t *testing.T, k *ki
 
 // on is a scheduler of a process. Nothing is left to chance unless o says so.
 func (k *kit) on(s *servicetest.Service, o refresh.Options) *refresh.Scheduler {
-	o.Connections, o.Now, o.Ready = s.Connections, k.Clock.Now, s.Vault.Health
+	o.Connections, o.Now = s.Connections, k.Clock.Now
+	if o.Ready == nil {
+		o.Ready = s.Vault.Health
+	}
 	if o.Jitter == nil {
 		o.Jitter = func() float64 { return 0 }
 	}

@@ -126,6 +126,9 @@ func (s *Scheduler) Stop(ctx context.Context) {
 	s.abandon()
 }
 
+// Stopping is closed when the loop, which Start has begun, claims nothing more.
+func (s *Scheduler) Stopping() <-chan struct{} { return s.done }
+
 // InFlight is how many refreshes this process has under way.
 func (s *Scheduler) InFlight() int { return s.Workers - s.gates.free() }
 
