@@ -39,6 +39,16 @@ func eachWith(t *testing.T, o servicetest.Options, test func(t *testing.T, k *ki
 	})
 }
 
+// local is a kit on SQLite, for what has nothing to do with the database.
+func local(t *testing.T, o servicetest.Options) *kit {
+	t.Helper()
+	t.Parallel()
+	s := servicetest.New(t, servicetest.SQLite(t), o)
+	k := &kit{Service: s, t: t, one: s.Tenant(t, "one")}
+	k.scheduler = k.on(s, refresh.Options{})
+	return k
+}
+
 // on is a scheduler of a process. Nothing is left to chance unless o says so.
 func (k *kit) on(s *servicetest.Service, o refresh.Options) *refresh.Scheduler {
 	o.Connections, o.Now = s.Connections, k.Clock.Now

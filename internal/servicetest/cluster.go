@@ -23,6 +23,8 @@ var errNoPostgres = errors.New("the tests run on a real PostgreSQL and its progr
 
 // cluster is a PostgreSQL server that belongs to this process and keeps nothing.
 type cluster struct {
+	// extra are settings beside, and over, the common ones.
+	extra []string
 	// dir holds the data and the socket.
 	dir string
 	// alive is the write end of a pipe. When it closes, at the latest because this process died, the server goes.
@@ -40,7 +42,7 @@ var settings = []string{
 }
 
 // startCluster starts a server and waits until it accepts connections.
-func startCluster(ctx context.Context) (*cluster, error) {
+func startCluster(ctx context.Context, extra ...string) (*cluster, error) {
 	bin, err := postgresBin()
 	if err != nil {
 		return nil, err
@@ -53,7 +55,7 @@ func startCluster(ctx context.Context) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: dir}
+	c := &cluster{dir: dir, extra: extra}
 	if err := c.fill(ctx, bin, owner); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -110,7 +112,8 @@ func (c *cluster) own(owner *syscall.Credential) error {
 
 // run starts the server under its supervisor.
 func (c *cluster) run(bin string, owner *syscall.Credential) error {
-	conf := strings.Join(append(settings, "unix_socket_directories='"+c.dir+"'"), "\n") + "\n"
+	own := append([]string{"unix_socket_directories='" + c.dir + "'"}, c.extra...)
+	conf := strings.Join(slices.Concat(settings, own), "\n") + "\n"
 	if err := os.WriteFile(filepath.Join(c.dir, "postgresql.auto.conf"), []byte(conf), 0o600); err != nil {
 		return err
 	}
