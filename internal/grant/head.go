@@ -77,6 +77,9 @@ type reservation struct {
 // reserve reads and opens the head and takes a fresh data key: proof that the vault answers and that the answer to come
 // can be sealed without asking anybody.
 func (k *Keeper) reserve(ctx context.Context, ref vault.Ref) (reservation, error) {
+	if err := k.vault.PrepareWrite(ctx, ref); err != nil {
+		return reservation{}, fmt.Errorf("preparing the commit: %w", err)
+	}
 	h, set, err := k.open(ctx, ref)
 	if err != nil {
 		return reservation{}, err

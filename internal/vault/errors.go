@@ -27,6 +27,10 @@ var (
 	ErrDenied = errors.New("vault denied the operation")
 	// ErrInvalid says that the arguments bind nothing or make no sense (no tenant, no generation): a fault of the caller.
 	ErrInvalid = errors.New("invalid argument to the vault")
+	// ErrMoving says that the operation has to wait until everything was moved from one vault to another.
+	ErrMoving = errors.New("a move between vaults is under way")
+	// ErrPepper says that two vaults have different peppers and that the one that is in use cannot be replaced.
+	ErrPepper = errors.New("another pepper is in use")
 )
 
 // CorruptKeysError is ErrCorrupt where a store knows which keys of a batch do not unwrap: their places in it, in order.
@@ -39,3 +43,6 @@ func (e *CorruptKeysError) Error() string {
 
 // Unwrap makes it ErrCorrupt.
 func (e *CorruptKeysError) Unwrap() error { return ErrCorrupt }
+
+// NoRecord reports whether an error of ReadRecord or ReadSlot says that there is none: never written, or erased.
+func NoRecord(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrErased) }

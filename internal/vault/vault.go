@@ -12,8 +12,8 @@
 //
 // Limit: the store's operator can delete everything; this package can only notice (ErrErased, ErrNoKey, ErrCorrupt).
 //
-// Vault is implemented by embedded (one machine) and hashicorp (a Vault cluster); vaulttest is the conformance suite
-// that any implementation must pass.
+// Vault is implemented by embedded (one machine), hashicorp (a Vault cluster) and moving (both, while everything is moved
+// from one to the other); vaulttest is the conformance suite that any implementation must pass.
 package vault
 
 import (
@@ -75,6 +75,9 @@ type Records interface {
 	// number), ErrFull (nothing was written).
 	// Any other error leaves open whether the write landed.
 	WriteRecord(ctx context.Context, ref Ref, r Record, cas CAS) (CAS, error)
+	// PrepareWrite gets out of the way what a write over the record would otherwise have to do first; call it, where the
+	// write must not fail, before the read whose number it will use. Only a vault that is being left has something to do.
+	PrepareWrite(ctx context.Context, ref Ref) error
 	// EraseRecord destroys the record for good: afterwards ReadRecord says ErrErased, and so does WriteRecord to all whose
 	// number is older. It does nothing where it is erased already, and marks as erased what never was written.
 	EraseRecord(ctx context.Context, ref Ref) error

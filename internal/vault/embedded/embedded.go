@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 
@@ -56,8 +57,9 @@ type Vault struct {
 	mark            *mark
 	keys            rootKeys
 	auth            authenticator
-	pepper          secret.Bytes
+	pepper          atomic.Pointer[secret.Bytes]
 	rings           *ringCache
+	alone           vault.Alone
 	closing         sync.Once
 }
 
@@ -124,7 +126,7 @@ func (v *Vault) start(ctx context.Context, accept bool) error {
 
 // MAC implements vault.Vault; the pepper rests in the file under the root key.
 func (v *Vault) MAC(_ context.Context, data []byte) ([]byte, error) {
-	return hmacSHA256(v.pepper.Reveal(), data), nil
+	return hmacSHA256(v.pepper.Load().Reveal(), data), nil
 }
 
 // Health implements vault.Vault: it takes the write lock, reads the state and writes the mark.

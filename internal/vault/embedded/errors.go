@@ -40,7 +40,7 @@ func storeError(err error) error {
 func hasSentinel(err error) bool {
 	for _, s := range []error{
 		vault.ErrUnavailable, vault.ErrNotFound, vault.ErrErased, vault.ErrMismatch, vault.ErrNoKey,
-		vault.ErrCorrupt, vault.ErrFull, vault.ErrDenied, vault.ErrInvalid,
+		vault.ErrCorrupt, vault.ErrFull, vault.ErrDenied, vault.ErrInvalid, vault.ErrPepper,
 	} {
 		if errors.Is(err, s) {
 			return true

@@ -65,8 +65,11 @@ func (r *keyring) wrap(plain secret.Bytes) (vault.WrappedKey, error) {
 	return vault.WrappedKey{Version: version, Bytes: wrapped}, nil
 }
 
-// unwrap undoes wrap. Errors: vault.ErrCorrupt.
+// unwrap undoes wrap. Errors: vault.ErrCorrupt, vault.ErrForeign.
 func (r *keyring) unwrap(w vault.WrappedKey) (secret.Bytes, error) {
+	if bytes.HasPrefix(w.Bytes, []byte(transitPrefix)) {
+		return secret.Bytes{}, vault.ErrForeign
+	}
 	if w.Version < r.info.Min || w.Version > r.info.Latest {
 		return secret.Bytes{}, fmt.Errorf("%w: key version %d is not among %d to %d", vault.ErrCorrupt, w.Version, r.info.Min, r.info.Latest)
 	}

@@ -14,35 +14,50 @@ import (
 
 const tableRecords = "records"
 
+// PrepareWrite implements vault.Records: there is nothing to prepare.
+func (v *Vault) PrepareWrite(context.Context, vault.Ref) error { return nil }
+
 // ReadRecord implements vault.Records.
 func (v *Vault) ReadRecord(ctx context.Context, ref vault.Ref) (vault.Record, vault.CAS, error) {
-	var mac, encoded []byte
-	var cas vault.CAS
-	err := v.readers.QueryRowContext(ctx, `SELECT mac, cas, record FROM records WHERE tenant = ? AND connection = ?`,
-		ref.Tenant[:], ref.Connection[:]).Scan(&mac, &cas, &encoded)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = vault.ErrNotFound
+	s, cas, err := v.readSlot(ctx, ref)
+	var r vault.Record
+	if err == nil {
+		r, err = s.Head()
+	} else if errors.Is(err, vault.ErrNotFound) {
+		err = v.alone.NotFound(ctx, v)
 	}
-	if err != nil {
-		return vault.Record{}, 0, fmt.Errorf("reading a record: %w", storeError(err))
-	}
-	r, err := v.decodeRecord(ref, mac, cas, encoded)
 	if err != nil {
 		return vault.Record{}, cas, fmt.Errorf("reading a record: %w", err)
 	}
 	return r, cas, nil
 }
 
-// decodeRecord authenticates a row and decodes its record. Errors: vault.ErrErased, vault.ErrCorrupt.
-func (v *Vault) decodeRecord(ref vault.Ref, mac []byte, cas vault.CAS, encoded []byte) (vault.Record, error) {
-	var r vault.Record
+// readSlot reads what rests under ref.
+func (v *Vault) readSlot(ctx context.Context, ref vault.Ref) (vault.Slot, vault.CAS, error) {
+	var mac, encoded []byte
+	var cas vault.CAS
+	err := v.readers.QueryRowContext(ctx, `SELECT mac, cas, record FROM records WHERE tenant = ? AND connection = ?`,
+		ref.Tenant[:], ref.Connection[:]).Scan(&mac, &cas, &encoded)
+	if errors.Is(err, sql.ErrNoRows) {
+		return vault.Slot{}, 0, vault.ErrNotFound
+	}
+	if err != nil {
+		return vault.Slot{}, 0, storeError(err)
+	}
+	s, err := v.decodeSlot(ref, mac, cas, encoded)
+	return s, cas, err
+}
+
+// decodeSlot authenticates a row and decodes what it holds. Errors: vault.ErrErased, vault.ErrCorrupt.
+func (v *Vault) decodeSlot(ref vault.Ref, mac []byte, cas vault.CAS, encoded []byte) (vault.Slot, error) {
+	var s vault.Slot
 	if !hmac.Equal(mac, v.recordMAC(ref, cas, encoded)) {
-		return r, fmt.Errorf("%w: the row was altered", vault.ErrCorrupt)
+		return s, fmt.Errorf("%w: the row was altered", vault.ErrCorrupt)
 	}
 	if encoded == nil {
-		return r, vault.ErrErased
+		return s, vault.ErrErased
 	}
-	return r, r.UnmarshalBinary(encoded)
+	return s, s.UnmarshalBinary(encoded)
 }
 
 // WriteRecord implements vault.Records. Once begun it is carried through whatever becomes of ctx. Errors: also
@@ -55,7 +70,12 @@ func (v *Vault) WriteRecord(ctx context.Context, ref vault.Ref, r vault.Record, 
 	if err != nil {
 		return 0, fmt.Errorf("writing a record: %w", err)
 	}
-	err = v.write(ctx, "writing a record", func(c *change) error {
+	return v.replace(ctx, ref, encoded, cas)
+}
+
+// replace writes over the number; encoded nil is an erasure.
+func (v *Vault) replace(ctx context.Context, ref vault.Ref, encoded []byte, cas vault.CAS) (vault.CAS, error) {
+	err := v.write(ctx, "writing a record", func(c *change) error {
 		head, err := readHead(c, ref)
 		if err != nil {
 			return err
@@ -75,7 +95,8 @@ func (v *Vault) WriteRecord(ctx context.Context, ref vault.Ref, r vault.Record, 
 }
 
 // EraseRecord implements vault.Records: the row stays as a marker. The sealed bytes are overwritten in the file; a copy
-// may remain in the log until its next checkpoint.
+// may remain in the log until its next checkpoint. A record that is on its way to another vault is erased by who knows both:
+// here that is vault.ErrUnavailable.
 func (v *Vault) EraseRecord(ctx context.Context, ref vault.Ref) error {
 	if err := checkRef(ref); err != nil {
 		return fmt.Errorf("erasing a record: %w", err)
@@ -85,22 +106,27 @@ func (v *Vault) EraseRecord(ctx context.Context, ref vault.Ref) error {
 		if err != nil || head.erased {
 			return err
 		}
+		if head.noted {
+			_, err := vault.Slot{Note: vault.NoteMoved}.Head()
+			return err
+		}
 		return v.saveRecord(c, ref, head, nil)
 	})
 }
 
 // ListRecords implements vault.Records.
 func (v *Vault) ListRecords(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
-	ids, err := v.listRecords(ctx, tenant, after, max(limit, 0))
+	ids, err := v.listRecords(ctx, "AND record IS NOT NULL", tenant, after, max(limit, 0))
 	if err != nil {
 		return nil, fmt.Errorf("listing records: %w", storeError(err))
 	}
 	return ids, nil
 }
 
-func (v *Vault) listRecords(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+// listRecords lists the rows that meet the condition, which is SQL.
+func (v *Vault) listRecords(ctx context.Context, condition string, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
 	rows, err := v.readers.QueryContext(ctx, `SELECT connection FROM records
-		WHERE tenant = ? AND connection > ? AND record IS NOT NULL ORDER BY connection LIMIT ?`, tenant[:], after[:], limit)
+		WHERE tenant = ? AND connection > ? `+condition+` ORDER BY connection LIMIT ?`, tenant[:], after[:], limit)
 	if err != nil {
 		return nil, err
 	}
@@ -125,12 +151,15 @@ type head struct {
 	mac    []byte
 	cas    vault.CAS
 	erased bool
+	noted  bool
 }
 
 func readHead(c *change, ref vault.Ref) (head, error) {
 	var h head
-	err := c.tx.QueryRow(`SELECT mac, cas, record IS NULL FROM records WHERE tenant = ? AND connection = ?`,
-		ref.Tenant[:], ref.Connection[:]).Scan(&h.mac, &h.cas, &h.erased)
+	var first []byte
+	err := c.tx.QueryRow(`SELECT mac, cas, record IS NULL, substr(record, 1, 1) FROM records WHERE tenant = ? AND connection = ?`,
+		ref.Tenant[:], ref.Connection[:]).Scan(&h.mac, &h.cas, &h.erased, &first)
+	h.noted = vault.Noted(first)
 	if errors.Is(err, sql.ErrNoRows) {
 		return head{}, nil
 	}

@@ -83,7 +83,7 @@ func (v *Vault) reencrypt(c *change, next rootKeys) error {
 			return err
 		}
 	}
-	plain := append(v.pepper.Reveal()[:secretSize:secretSize], v.auth.key.Reveal()...)
+	plain := append(v.pepper.Load().Reveal()[:secretSize:secretSize], v.auth.key.Reveal()...)
 	sealed, err := next.wrap.Encrypt(plain, []byte(secretsData))
 	if err != nil {
 		return err

@@ -74,16 +74,35 @@ func (v *Vault) readSecrets(ctx context.Context, tx *sql.Tx) error {
 	if !hmac.Equal(check, v.rootCheck()) {
 		return fmt.Errorf("%w: give the key file that was in use when the vault was made", ErrRootKey)
 	}
-	plain, err := v.keys.wrap.Decrypt(sealed, []byte(secretsData))
-	if err != nil || len(plain) != 2*secretSize {
-		return fmt.Errorf("%w: its own secrets do not open", ErrDamaged)
+	plain, err := v.decryptSecrets(sealed)
+	if err != nil {
+		return err
 	}
 	v.useSecrets(plain)
 	return nil
 }
 
+// openSecrets reads the file's own secrets as they are now.
+func (v *Vault) openSecrets(ctx context.Context, tx *sql.Tx) ([]byte, error) {
+	var sealed []byte
+	if err := tx.QueryRowContext(ctx, `SELECT secrets FROM meta`).Scan(&sealed); err != nil {
+		return nil, storeError(err)
+	}
+	return v.decryptSecrets(sealed)
+}
+
+// decryptSecrets opens pepper and row key. Errors: ErrDamaged.
+func (v *Vault) decryptSecrets(sealed []byte) ([]byte, error) {
+	plain, err := v.keys.wrap.Decrypt(sealed, []byte(secretsData))
+	if err != nil || len(plain) != 2*secretSize {
+		return nil, fmt.Errorf("%w: its own secrets do not open", ErrDamaged)
+	}
+	return plain, nil
+}
+
 func (v *Vault) useSecrets(plain []byte) {
-	v.pepper = secret.NewBytes(plain[:secretSize:secretSize])
+	pepper := secret.NewBytes(plain[:secretSize:secretSize])
+	v.pepper.Store(&pepper)
 	v.auth = authenticator{key: secret.NewBytes(plain[secretSize:])}
 }
 

@@ -49,6 +49,9 @@ func (v *Vault) NewDataKey(ctx context.Context, tenant uuid.UUID) (vault.DataKey
 func (v *Vault) UnwrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []vault.WrappedKey) ([]secret.Bytes, error) {
 	out := make([]secret.Bytes, len(wrapped))
 	moment := v.keys.moment()
+	if slices.ContainsFunc(wrapped, foreign) {
+		return nil, fmt.Errorf("unwrapping data keys: %w", vault.ErrForeign)
+	}
 	missing, bad := v.fromCache(tenant, wrapped, out)
 	ask := make([]vault.WrappedKey, len(missing))
 	for n, i := range missing {
@@ -199,7 +202,11 @@ func parseWrapped(text string) (vault.WrappedKey, error) {
 
 // checkWrapped refuses wrapped keys that are not of transit's form, or not of the version they claim: the database counts
 // versions before the oldest are made unusable.
+// Errors: vault.ErrCorrupt, vault.ErrForeign.
 func checkWrapped(w vault.WrappedKey) error {
+	if foreign(w) {
+		return vault.ErrForeign
+	}
 	parsed, err := parseWrapped(string(w.Bytes))
 	if err == nil && parsed.Version != w.Version {
 		err = fmt.Errorf("%w: a wrapped key of another version than it claims", vault.ErrCorrupt)

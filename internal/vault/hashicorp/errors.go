@@ -136,7 +136,7 @@ func doubtful(err error) bool {
 func hasSentinel(err error) bool {
 	return slices.ContainsFunc([]error{
 		vault.ErrUnavailable, vault.ErrNotFound, vault.ErrErased, vault.ErrMismatch, vault.ErrNoKey,
-		vault.ErrCorrupt, vault.ErrFull, vault.ErrDenied, vault.ErrInvalid,
+		vault.ErrCorrupt, vault.ErrFull, vault.ErrDenied, vault.ErrInvalid, vault.ErrPepper,
 	}, func(s error) bool { return errors.Is(err, s) })
 }
 

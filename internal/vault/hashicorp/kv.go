@@ -116,14 +116,20 @@ func (v *Vault) askVersions(ctx context.Context) {
 	}
 }
 
-// encodeRecord and decodeRecord are how a record's bytes rest in JSON.
+// encodeRecord and decodeSlot are how the bytes of a record, or of a note, rest in JSON.
 func encodeRecord(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-func decodeRecord(text string) (vault.Record, error) {
-	var r vault.Record
+func decodeSlot(text string) (vault.Slot, error) {
+	var s vault.Slot
 	b, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return r, vault.ErrCorrupt
+		return s, vault.ErrCorrupt
 	}
-	return r, r.UnmarshalBinary(b)
+	return s, s.UnmarshalBinary(b)
+}
+
+// noted reports whether a text is a note's.
+func noted(text string) bool {
+	b, err := base64.StdEncoding.DecodeString(text)
+	return err == nil && vault.Noted(b)
 }

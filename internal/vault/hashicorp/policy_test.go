@@ -20,6 +20,31 @@ var policyBlock = regexp.MustCompile("(?s)`(tokenkeep[a-z-]*)`:\n\n```hcl\n(.*?)
 // documentedPolicies writes the policies of docs/vault.md and returns options that log in under exactly those.
 func documentedPolicies(t *testing.T, s *server.Server) hashicorp.Options {
 	t.Helper()
+	found := policiesOf(t)
+	o := rootOptions(s)
+	for name, login := range map[string]*hashicorp.Login{"tokenkeep": &o.Login, "tokenkeep-keys": &o.KeyLogin} {
+		s.Policy(t, name, found[name])
+		*login = tokenLogin(s.NewToken(t, 0, name))
+	}
+	return o
+}
+
+// documentedMover logs in as the copy between vaults does: with all three policies.
+func documentedMover(t *testing.T, s *server.Server) hashicorp.Options {
+	t.Helper()
+	found := policiesOf(t)
+	names := []string{"tokenkeep", "tokenkeep-keys", "tokenkeep-mover"}
+	for _, name := range names {
+		s.Policy(t, name, found[name])
+	}
+	o := rootOptions(s)
+	o.Login = tokenLogin(s.NewToken(t, 0, names...))
+	return o
+}
+
+// policiesOf are the policies of docs/vault.md by name.
+func policiesOf(t *testing.T) map[string]string {
+	t.Helper()
 	text, err := os.ReadFile("../../../docs/vault.md")
 	if err != nil {
 		t.Fatal(err)
@@ -28,15 +53,12 @@ func documentedPolicies(t *testing.T, s *server.Server) hashicorp.Options {
 	for _, block := range policyBlock.FindAllStringSubmatch(string(text), -1) {
 		found[block[1]] = block[2]
 	}
-	o := rootOptions(s)
-	for name, login := range map[string]*hashicorp.Login{"tokenkeep": &o.Login, "tokenkeep-keys": &o.KeyLogin} {
+	for _, name := range []string{"tokenkeep", "tokenkeep-keys", "tokenkeep-mover"} {
 		if found[name] == "" {
 			t.Fatalf("docs/vault.md has no policy %s", name)
 		}
-		s.Policy(t, name, found[name])
-		*login = tokenLogin(s.NewToken(t, 0, name))
 	}
-	return o
+	return found
 }
 
 // TestConformanceUnderDocumentedPolicies runs the suite with the two roles of docs/vault.md.

@@ -12,32 +12,41 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
 
+// PrepareWrite implements vault.Records: there is nothing to prepare.
+func (v *Vault) PrepareWrite(context.Context, vault.Ref) error { return nil }
+
 // ReadRecord implements vault.Records, with one request. What somebody deleted or destroyed in KV by hand is
 // vault.ErrErased. Errors: also vault.ErrDenied.
 func (v *Vault) ReadRecord(ctx context.Context, ref vault.Ref) (vault.Record, vault.CAS, error) {
-	r, cas, err := v.readRecord(ctx, ref)
+	s, cas, err := v.readSlot(ctx, ref)
+	var r vault.Record
+	if err == nil {
+		r, err = s.Head()
+	} else if errors.Is(err, vault.ErrNotFound) {
+		err = v.alone.NotFound(ctx, v)
+	}
 	if err != nil {
 		return vault.Record{}, cas, fmt.Errorf("reading a record: %w", sentinel(err))
 	}
 	return r, cas, nil
 }
 
-func (v *Vault) readRecord(ctx context.Context, ref vault.Ref) (vault.Record, vault.CAS, error) {
+func (v *Vault) readSlot(ctx context.Context, ref vault.Ref) (vault.Slot, vault.CAS, error) {
 	k, err := v.readKV(ctx, v.service, recordPath(ref))
 	if err != nil {
-		return vault.Record{}, 0, err
+		return vault.Slot{}, 0, err
 	}
 	cas := vault.CAS(k.Metadata.Version)
 	switch {
 	case k.gone():
-		return vault.Record{}, cas, fmt.Errorf("%w: deleted in KV itself", vault.ErrErased)
+		return vault.Slot{}, cas, fmt.Errorf("%w: deleted in KV itself", vault.ErrErased)
 	case k.Data == nil:
-		return vault.Record{}, 0, vault.ErrNotFound
+		return vault.Slot{}, 0, vault.ErrNotFound
 	case k.Data.Erased:
-		return vault.Record{}, cas, vault.ErrErased
+		return vault.Slot{}, cas, vault.ErrErased
 	}
-	r, err := decodeRecord(k.Data.Record)
-	return r, cas, err
+	s, err := decodeSlot(k.Data.Record)
+	return s, cas, err
 }
 
 // WriteRecord implements vault.Records, with one request, and one or two more ahead of a connection's first record. Errors:
@@ -54,24 +63,30 @@ func (v *Vault) WriteRecord(ctx context.Context, ref vault.Ref, r vault.Record, 
 	if err != nil {
 		return 0, fmt.Errorf("writing a record: %w", err)
 	}
-	if cas == 0 {
-		if err := v.keepOne(ctx, v.service, recordPath(ref)); err != nil {
-			return 0, fmt.Errorf("writing a record: nothing was written: %w", sentinel(err))
-		}
-	}
-	next, err := v.writeKV(ctx, v.service, recordPath(ref), value{Record: encodeRecord(encoded)}, cas)
-	if errors.Is(err, vault.ErrMismatch) {
-		err = v.whyMismatch(ctx, ref)
-	}
+	next, err := v.replace(ctx, ref, value{Record: encodeRecord(encoded)}, cas)
 	if err != nil {
 		return 0, fmt.Errorf("writing a record: %w", sentinel(err))
 	}
 	return next, nil
 }
 
+// replace writes over the number.
+func (v *Vault) replace(ctx context.Context, ref vault.Ref, val value, cas vault.CAS) (vault.CAS, error) {
+	if cas == 0 {
+		if err := v.keepOne(ctx, v.service, recordPath(ref)); err != nil {
+			return 0, fmt.Errorf("nothing was written: %w", sentinel(err))
+		}
+	}
+	next, err := v.writeKV(ctx, v.service, recordPath(ref), val, cas)
+	if errors.Is(err, vault.ErrMismatch) {
+		err = v.whyMismatch(ctx, ref)
+	}
+	return next, err
+}
+
 // whyMismatch tells an erased head from one that moved.
 func (v *Vault) whyMismatch(ctx context.Context, ref vault.Ref) error {
-	_, head, err := v.readRecord(ctx, ref)
+	_, head, err := v.readSlot(ctx, ref)
 	if errors.Is(err, vault.ErrErased) {
 		return vault.ErrErased
 	}
@@ -82,7 +97,8 @@ func (v *Vault) whyMismatch(ctx context.Context, ref vault.Ref) error {
 }
 
 // EraseRecord implements vault.Records: a note takes the record's place, and every older version is destroyed, also
-// those of a mount that keeps more than one.
+// those of a mount that keeps more than one. A record that is on its way to another vault is erased by who knows both: here
+// that is vault.ErrUnavailable.
 func (v *Vault) EraseRecord(ctx context.Context, ref vault.Ref) error {
 	if err := checkRef(ref); err != nil {
 		return fmt.Errorf("erasing a record: %w", err)
@@ -108,6 +124,10 @@ func (v *Vault) noteErased(ctx context.Context, ref vault.Ref) (vault.CAS, error
 		cas := vault.CAS(k.Metadata.Version)
 		if k.Data != nil && k.Data.Erased {
 			return cas, nil
+		}
+		if k.Data != nil && noted(k.Data.Record) {
+			_, err := vault.Slot{Note: vault.NoteMoved}.Head()
+			return 0, err
 		}
 		if cas == 0 {
 			if err := v.keepOne(ctx, v.service, path); err != nil {

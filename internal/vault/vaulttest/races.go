@@ -144,9 +144,7 @@ func testRaceRewrap(t *testing.T, in Instance) {
 		t.Fatal(err)
 	}
 	next := in.seal(t, ref, 2)
-	if _, err := in.Vault().RotateKey(t.Context(), ref.Tenant); err != nil {
-		t.Fatal(err)
-	}
+	in.rotate(t, ref.Tenant, 2)
 	rewrapped, err := in.Vault().RewrapDataKeys(t.Context(), ref.Tenant, []vault.WrappedKey{reserved.Key})
 	if err != nil {
 		t.Fatal(err)

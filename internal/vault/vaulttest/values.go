@@ -22,9 +22,7 @@ func testValues(t *testing.T, in Instance) {
 	if err != nil || bytes.Equal(with.Bytes, sealed.Bytes) {
 		t.Fatalf("sealing with a data key: %v", err)
 	}
-	if _, err := in.Vault().RotateKey(t.Context(), tenant); err != nil {
-		t.Fatal(err)
-	}
+	in.rotate(t, tenant, 2)
 	in.Reopen(t)
 	for _, s := range []vault.Sealed{sealed, with} {
 		if got, err := vault.Unseal(t.Context(), in.Vault(), place, s.Bytes); err != nil || !got.Equal(value) {

@@ -42,6 +42,10 @@ type Instance struct {
 	// Save remembers what is stored under ref; the function it returns puts that back, as it was, beneath the vault.
 	Save func(t *testing.T, ref vault.Ref) (restore func())
 
+	// NoRotation is the error with which the vault refuses RotateKey and SetMinVersion, where its state does not allow them;
+	// nil where it does. The suite then asks for the refusal, and for everything else as ever.
+	NoRotation error
+
 	// Fill makes the storage full but for at most 64 KiB; free makes room again. Nil where that cannot be done.
 	Fill func(t *testing.T) (free func())
 	// Snapshot returns the storage's files as a kill would leave them; OpenFiles opens a vault on such files, which is
@@ -88,6 +92,21 @@ func Run(t *testing.T, open func(t *testing.T) Instance) {
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
 	}
+}
+
+// rotate rotates a tenant's key, which must get the version; false where the vault has to refuse that, and does.
+func (in Instance) rotate(t *testing.T, tenant uuid.UUID, want int) bool {
+	t.Helper()
+	got, err := in.Vault().RotateKey(t.Context(), tenant)
+	if in.NoRotation != nil {
+		wantError(t, "rotating", err, in.NoRotation)
+		wantError(t, "raising the minimum", in.Vault().SetMinVersion(t.Context(), tenant, 1), in.NoRotation)
+		return false
+	}
+	if err != nil || got != want {
+		t.Fatalf("got version %d, %v, want %d", got, err, want)
+	}
+	return true
 }
 
 // tenant makes a tenant that has a key.

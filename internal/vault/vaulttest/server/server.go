@@ -31,6 +31,8 @@ type Options struct {
 	New bool
 	// TLS are files of a TLS listener; the zero value speaks plain HTTP.
 	TLS TLS
+	// NoPepper leaves the key of MAC out, for vaults that are moved into.
+	NoPepper bool
 }
 
 // TLS names the files of a TLS listener.
@@ -244,6 +246,9 @@ func (s *Server) mount(ctx context.Context) error {
 	}
 	if err := s.awaitKV(ctx); err != nil {
 		return err
+	}
+	if s.options.NoPepper {
+		return nil
 	}
 	_, err = s.client.Logical().WriteWithContext(ctx, transit+"/keys/tokenkeep-pepper", map[string]any{"type": "hmac", "key_size": 32})
 	return err
