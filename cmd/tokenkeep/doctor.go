@@ -114,7 +114,7 @@ func (c *doctorCmd) checkMigrations(ctx context.Context, p *patient) (string, er
 }
 
 func (c *doctorCmd) checkRootKey(context.Context, *patient) (string, error) {
-	if err := c.vaultSettings.check(); err != nil {
+	if err := c.checkKind("TOKENKEEP_VAULT", "embedded"); err != nil {
 		return "", err
 	}
 	if _, err := c.rootKey(); err != nil {
@@ -125,7 +125,7 @@ func (c *doctorCmd) checkRootKey(context.Context, *patient) (string, error) {
 
 // checkVault opens the vault, where there is one, and seals something.
 func (c *doctorCmd) checkVault(ctx context.Context, p *patient) (string, error) {
-	if p.db == nil || c.vaultSettings.check() != nil || migrated(ctx, p.db) != nil {
+	if p.db == nil || c.checkKind("TOKENKEEP_VAULT", "embedded") != nil || migrated(ctx, p.db) != nil {
 		return "", fmt.Errorf("the vault: %w", errSkipped)
 	}
 	if !exists(c.VaultFile) {
@@ -134,7 +134,7 @@ func (c *doctorCmd) checkVault(ctx context.Context, p *patient) (string, error) 
 		}
 		return "the vault " + c.VaultFile + " is not there yet; the first start makes it", nil
 	}
-	v, err := c.vaultSettings.open(ctx, p.db, slog.New(slog.DiscardHandler))
+	v, err := c.openEmbedded(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -19,12 +19,37 @@ import (
 // vaultPatience bounds what the doctor waits for an answer of HashiCorp Vault.
 const vaultPatience = 10 * time.Second
 
-// vaultChecks are the doctor's checks of the vault, whichever it is.
+// vaultChecks are the doctor's checks of the vault, whichever it is, and of both where everything is being moved.
 func (c *doctorCmd) vaultChecks() []check {
-	if c.Vault == "hashicorp" {
-		return []check{c.checkVaultSettings, c.checkVaultAnswers, c.checkVaultLogin, c.checkVaultEngines, c.checkVaultPolicy}
+	var all []check
+	if c.Vault == "hashicorp" || c.VaultFrom == "hashicorp" {
+		all = append(all, c.checkVaultSettings, c.checkVaultAnswers, c.checkVaultLogin, c.checkVaultEngines, c.checkVaultPolicy)
 	}
-	return []check{c.checkRootKey, c.checkVault}
+	if c.Vault != "hashicorp" || c.VaultFrom != "" && c.VaultFrom != "hashicorp" {
+		all = append(all, c.checkRootKey, c.checkVault)
+	}
+	return append(all, c.checkMove)
+}
+
+// checkMove sees that the vault may be used alone, or with the other one.
+func (c *doctorCmd) checkMove(ctx context.Context, p *patient) (string, error) {
+	if p.db == nil || c.vaultSettings.check() != nil {
+		return "", fmt.Errorf("what the vault says of itself: %w", errSkipped)
+	}
+	if c.VaultFrom == "" && c.Vault == "embedded" && !exists(c.VaultFile) {
+		return "", fmt.Errorf("what the vault says of itself: %w", errSkipped)
+	}
+	v, err := c.vaultSettings.open(ctx, p.db, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	if err := v.Close(); err != nil {
+		return "", err
+	}
+	if c.VaultFrom != "" {
+		return fmt.Sprintf("everything is being moved from %s to %s; tokenkeep vault copy does it and says when TOKENKEEP_VAULT_FROM can go", c.VaultFrom, c.Vault), nil
+	}
+	return "the vault is whole: nothing is being moved", nil
 }
 
 func (c *doctorCmd) checkVaultSettings(context.Context, *patient) (string, error) {

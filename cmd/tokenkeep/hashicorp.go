@@ -154,7 +154,7 @@ func (s hashicorpSettings) keyLogin() hashicorp.Login {
 
 // open logs in. With startAway a Vault that is sealed or does not answer is waited for, behind the caller's back; one that
 // refuses the login never is.
-func (s hashicorpSettings) open(ctx context.Context, log *slog.Logger, startAway bool) (vault.Vault, error) {
+func (s hashicorpSettings) open(ctx context.Context, log *slog.Logger, startAway bool) (vault.Movable, error) {
 	v, err := hashicorp.Open(ctx, hashicorp.Options{
 		Address: s.Addr, Namespace: s.Namespace, CACert: s.CACert, CAPath: s.CAPath, ClientCert: s.ClientCert, ClientKey: s.ClientKey,
 		TLSServerName: s.TLSServerName, TransitMount: s.TransitMount, KVMount: s.KVMount, Login: s.login(), Logger: log,

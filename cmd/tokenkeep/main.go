@@ -25,7 +25,7 @@ type commands struct {
 	App         appCmd         `cmd:"" help:"Make, list and delete OAuth apps."`
 	Doctor      doctorCmd      `cmd:"" help:"Check the settings of serve and say how to mend what is wrong."`
 	Verify      verifyCmd      `cmd:"" help:"Compare what database and vault hold, and mend it after a restore."`
-	Vault       vaultCmd       `cmd:"" help:"Make a HashiCorp Vault ready."`
+	Vault       vaultCmd       `cmd:"" help:"Make a HashiCorp Vault ready; move everything between it and the embedded vault."`
 	Rootkey     rootkeyCmd     `cmd:"" help:"Make the key that opens the embedded vault."`
 	Rekey       rekeyCmd       `cmd:"" help:"Put the embedded vault under another root key."`
 	Operatorkey operatorkeyCmd `cmd:"" help:"Make the key that creates tenants."`

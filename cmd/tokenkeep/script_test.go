@@ -141,7 +141,7 @@ func announce(ts *testscript.TestScript, name, line string) {
 func environment(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR"), "GORACE=" + ts.Getenv("GORACE")}
 	for _, name := range []string{
-		"LISTEN", "PUBLIC_URL", "DATABASE_URL", "VAULT", "VAULT_FILE", "ROOT_KEY_FILE", "OPERATOR_KEY_FILE", "PROVIDERS_FILE", "PLAYGROUND", "INTROSPECTION",
+		"LISTEN", "PUBLIC_URL", "DATABASE_URL", "VAULT", "VAULT_FROM", "VAULT_FILE", "ROOT_KEY_FILE", "OPERATOR_KEY_FILE", "PROVIDERS_FILE", "PLAYGROUND", "INTROSPECTION",
 		"VAULT_ROLE_ID", "VAULT_SECRET_ID_FILE", "VAULT_KEYS_ROLE_ID", "VAULT_KEYS_SECRET_ID_FILE", "VAULT_UNSEAL_KEY_FILE", "VAULT_LOGIN_DIR",
 	} {
 		if value := ts.Getenv("TOKENKEEP_" + name); value != "" {

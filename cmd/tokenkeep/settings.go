@@ -31,6 +31,7 @@ type databaseSettings struct {
 // vaultSettings say where the vault is and what opens it.
 type vaultSettings struct {
 	Vault       string `env:"TOKENKEEP_VAULT" default:"embedded" placeholder:"KIND" help:"embedded or hashicorp (${default})."`
+	VaultFrom   string `env:"TOKENKEEP_VAULT_FROM" placeholder:"KIND" help:"The other kind, while everything is moved from it into the first; see tokenkeep vault copy."`
 	VaultFile   string `env:"TOKENKEEP_VAULT_FILE" placeholder:"FILE" help:"The embedded vault's file; made at the first start."`
 	RootKeyFile string `env:"TOKENKEEP_ROOT_KEY_FILE" placeholder:"FILE" help:"File with the key that opens the embedded vault; tokenkeep rootkey create makes one."`
 	hashicorpSettings
@@ -114,11 +115,22 @@ func migrated(ctx context.Context, db *database.DB) error {
 
 // check finds what is wrong with the settings by themselves.
 func (s vaultSettings) check() error {
+	if err := s.checkKind("TOKENKEEP_VAULT", s.Vault); err != nil || s.VaultFrom == "" {
+		return err
+	}
+	if s.VaultFrom == s.Vault {
+		return fmt.Errorf("TOKENKEEP_VAULT_FROM and TOKENKEEP_VAULT are both %s: a move goes from one kind to the other", s.Vault)
+	}
+	return s.checkKind("TOKENKEEP_VAULT_FROM", s.VaultFrom)
+}
+
+// checkKind finds what is wrong with the settings of one kind of vault, which the variable asks for.
+func (s vaultSettings) checkKind(variable, kind string) error {
 	switch {
-	case s.Vault == "hashicorp":
+	case kind == "hashicorp":
 		return s.hashicorpSettings.check()
-	case s.Vault != "embedded":
-		return fmt.Errorf("TOKENKEEP_VAULT is %q, which is no kind of vault: set it to embedded or hashicorp", s.Vault)
+	case kind != "embedded":
+		return fmt.Errorf("%s is %q, which is no kind of vault: set it to embedded or hashicorp", variable, kind)
 	case s.VaultFile == "":
 		return missing("vault-file", "TOKENKEEP_VAULT_FILE", "the path of the vault's file, such as /var/lib/tokenkeep/vault.db")
 	case s.RootKeyFile == "":
@@ -139,7 +151,8 @@ func (s vaultSettings) rootKey() (secret.Bytes, error) {
 	return key, err
 }
 
-// open opens the vault, for a command that wants it now. log is told what a vault has to say while it is open.
+// open opens the vault, or both where everything is being moved, for a command that wants them now. log is told what a vault has to
+// say while it is open.
 func (s vaultSettings) open(ctx context.Context, db *database.DB, log *slog.Logger) (vault.Vault, error) {
 	return s.openFor(ctx, db, log, false)
 }
@@ -153,19 +166,36 @@ func (s vaultSettings) openFor(ctx context.Context, db *database.DB, log *slog.L
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	if s.Vault == "hashicorp" {
-		return s.hashicorpSettings.open(ctx, log, startAway)
+	if s.VaultFrom != "" {
+		return s.openMoving(ctx, db, log)
 	}
-	return s.openEmbedded(ctx, db)
-}
-
-// openEmbedded opens the vault's file, which it makes for a database that is new as well.
-func (s vaultSettings) openEmbedded(ctx context.Context, db *database.DB) (vault.Vault, error) {
-	key, err := s.rootKey()
+	v, err := s.openKind(ctx, s.Vault, db, log, startAway)
 	if err != nil {
 		return nil, err
 	}
+	// A vault that is away now is asked later, before it says of anything that it does not have it.
+	err = vault.CheckAlone(ctx, v)
+	if err != nil && !(startAway && errors.Is(err, vault.ErrUnavailable)) {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+// openKind opens one vault, whatever it says of itself.
+func (s vaultSettings) openKind(ctx context.Context, kind string, db *database.DB, log *slog.Logger, startAway bool) (vault.Movable, error) {
+	if kind == "hashicorp" {
+		return s.hashicorpSettings.open(ctx, log, startAway)
+	}
 	if err := s.guard(ctx, db); err != nil {
+		return nil, err
+	}
+	return s.openEmbedded(ctx)
+}
+
+// openEmbedded opens the vault's file, and makes it where there is none.
+func (s vaultSettings) openEmbedded(ctx context.Context) (vault.Movable, error) {
+	key, err := s.rootKey()
+	if err != nil {
 		return nil, err
 	}
 	v, err := embedded.Open(ctx, embedded.Options{Path: s.VaultFile, RootKey: key})
@@ -183,6 +213,9 @@ func (s vaultSettings) openEmbedded(ctx context.Context, db *database.DB) (vault
 func (s vaultSettings) guard(ctx context.Context, db *database.DB) error {
 	if exists(s.VaultFile) {
 		return nil
+	}
+	if s.VaultFrom != "" && s.Vault == "embedded" {
+		return fmt.Errorf("there is no vault at %s yet: tokenkeep vault copy --prepare makes it", s.VaultFile)
 	}
 	used, err := db.Ent.Tenant.Query().Exist(tenant.NewContext(ctx, &tenant.Viewer{IsOperator: true}))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 // vaultCmd is "tokenkeep vault".
 type vaultCmd struct {
 	Init vaultInitCmd `cmd:"" help:"Make a new HashiCorp Vault ready, unattended; unseal it at later starts."`
+	Copy vaultCopyCmd `cmd:"" help:"Move everything from one vault to the other, while the service runs."`
 }
 
 // vaultInitCmd is "tokenkeep vault init".

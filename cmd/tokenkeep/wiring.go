@@ -25,6 +25,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/server/playground"
 	"github.com/tokenkeep/tokenkeep/internal/tenancy"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
+	"github.com/tokenkeep/tokenkeep/internal/vault/moving"
 	"github.com/tokenkeep/tokenkeep/internal/zoom"
 )
 
@@ -141,7 +142,9 @@ func (s *service) run(sig signals, h *server.Server, l net.Listener) error {
 	force, cancel := sig.within(grace)
 	defer cancel()
 	s.sweeper.Start(context.Background())
-	s.rewrapper.Start(context.Background())
+	if _, moves := s.vault.(*moving.Vault); !moves { // key versions of two vaults have nothing to do with one another
+		s.rewrapper.Start(context.Background())
+	}
 	s.deleter.Start(context.Background())
 	if s.scheduler != nil {
 		s.scheduler.Start(context.Background())

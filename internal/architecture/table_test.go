@@ -66,6 +66,7 @@ var packages = map[string]pkg{
 		reveals: "wraps data keys and reads the store's own token",
 	},
 	"internal/vault/hashicorp/setup": {imports: []string{}},
+	"internal/vault/moving": {imports: []string{"internal/vault", "internal/secret"}},
 	"internal/vault/vaulttest": {
 		imports: []string{"internal/vault", "internal/tenant", "internal/secret", "internal/errs"},
 		reveals: "compares what comes out of a store with what went in; imported by tests only",
@@ -91,7 +92,7 @@ var packages = map[string]pkg{
 		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "checks the form of client secrets before they are sealed",
 	},
-	"internal/rewrap":   {imports: []string{"internal/database", "internal/vault", "internal/id"}},
+	"internal/rewrap":   {imports: []string{"internal/database", "internal/vault", "internal/vault/moving", "internal/id", "internal/tenant"}},
 	"internal/deletion": {imports: []string{"ent/...", "internal/database", "internal/vault", "internal/audit", "internal/id", "internal/tenant", "internal/errs"}},
 	"internal/tenancy": {
 		imports: []string{"ent/...", "internal/database", "internal/rewrap", "internal/deletion", "internal/vault", "internal/oauth", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},

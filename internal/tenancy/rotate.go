@@ -19,7 +19,8 @@ import (
 
 // RotateKey gives a tenant's key a new version, under which everything is sealed from now on, and orders that what is
 // sealed already be re-wrapped in the background (internal/rewrap). Operator only.
-// Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, CONFLICT (it is being deleted), VAULT_UNAVAILABLE.
+// Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, CONFLICT (it is being deleted, or everything is being
+// moved to another vault), VAULT_UNAVAILABLE.
 func (s *Service) RotateKey(ctx context.Context, u uuid.UUID) (*ent.Tenant, error) {
 	if _, err := audit.RequireOperator(ctx, s.db.Ent, audit.TenantRotateKey, id.Tenant.Format(u)); err != nil {
 		return nil, err
@@ -46,6 +47,17 @@ func (s *Service) RotateOperatorKey(ctx context.Context) error {
 // rotate orders the re-wrap before the vault has the new version, so that no crash leaves one without the other, and
 // again after it: a pass that began in between had the older version for its goal.
 func (s *Service) rotate(ctx context.Context, u uuid.UUID) error {
+	// A minimum of 1 changes nothing: it asks whether the vault lets keys be changed now, before anything is ordered.
+	err := s.vault.SetMinVersion(ctx, u, 1)
+	if errors.Is(err, vault.ErrMoving) {
+		return errs.New(errs.Conflict, "everything is being moved to another vault, under new keys; rotate keys when that is finished").WithCause(err)
+	}
+	if errors.Is(err, vault.ErrNoKey) {
+		return s.noKey(u)
+	}
+	if err != nil {
+		return fromVault("rotating a tenant's key", err)
+	}
 	if err := rewrap.Request(ctx, s.db.Ent, u, s.now()); err != nil {
 		return err
 	}
