@@ -66,7 +66,7 @@ var packages = map[string]pkg{
 		reveals: "wraps data keys and reads the store's own token",
 	},
 	"internal/vault/hashicorp/setup": {imports: []string{}},
-	"internal/vault/moving": {imports: []string{"internal/vault", "internal/secret"}},
+	"internal/vault/moving":          {imports: []string{"internal/vault", "internal/secret"}},
 	"internal/vault/vaulttest": {
 		imports: []string{"internal/vault", "internal/tenant", "internal/secret", "internal/errs"},
 		reveals: "compares what comes out of a store with what went in; imported by tests only",
