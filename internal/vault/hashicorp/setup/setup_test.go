@@ -170,6 +170,7 @@ func TestPoliciesAreDocumented(t *testing.T) {
 	for _, block := range policyBlock.FindAllStringSubmatch(string(text), -1) {
 		documented[block[1]] = block[2]
 	}
+	delete(documented, "tokenkeep-mover") // whoever moves gives it to the copy for as long as that runs
 	if !maps.Equal(documented, setup.Policies("transit", "secret")) {
 		t.Error("docs/vault.md and the policies of this package are not the same")
 	}
