@@ -79,6 +79,9 @@ func wire(p parts) (*service, error) {
 	connections, err := connection.New(connection.Options{
 		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{Transport: calls}), Zoom: zoom.New(zoom.Options{Transport: calls}),
 		Catalogue: p.catalogue, Pace: p.refresh.pace(), Logger: p.log,
+		Durable: func(what string, after time.Duration) {
+			p.log.Debug("a provider's answer is durable", "what", what, "after", after)
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("wiring the service: %w", err)

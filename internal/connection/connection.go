@@ -127,6 +127,9 @@ type Options struct {
 	ReaderWait time.Duration
 	// ReportInterval is how old a token must be before a reported 401 has it refreshed; zero means 60 s.
 	ReportInterval time.Duration
+	// Durable, where not nil, is told how long the answer to a "refresh" or an "exchange" was in memory only: from when it
+	// was read until a store acknowledged it. A crash in that time loses it.
+	Durable func(what string, after time.Duration)
 	// CacheBytes bounds the access tokens kept in memory; zero means 64 MiB.
 	CacheBytes uint64
 	// Pace says when tokens are renewed ahead of need.
@@ -193,7 +196,7 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s.keeper = grant.New(grant.Options{DB: o.DB, Vault: o.Vault, Provider: o.OAuth, Domain: domain{s}, Catalogue: o.Catalogue,
-		Budgets: o.Budgets, Now: s.now, Logger: s.log})
+		Budgets: o.Budgets, Durable: o.Durable, Now: s.now, Logger: s.log})
 	return s, nil
 }
 

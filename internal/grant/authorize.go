@@ -141,13 +141,14 @@ func (k *Keeper) exchange(ctx context.Context, a Authorization, attempt *ent.Gra
 	if err != nil {
 		return Result{}, k.exchangeFailed(ctx, attempt, asOAuth(err))
 	}
-	now := k.now()
+	answered, now := openWindow(ofExchange), k.now()
 	set := fromAnswer(answer, TokenSet{Scopes: a.Scopes, Owner: Owner{
 		App: a.AppID, Provider: a.App.Provider.Key, ClientID: a.App.ClientID, GrantType: a.GrantType, Kind: a.Kind, ConsentedAt: now,
 	}}, a.App, sent, 0)
 	if err := k.park(ctx, attempt, key, set); err != nil {
 		return Result{}, unavailable(err)
 	}
+	k.closed(answered)
 	return k.finish(ctx, attempt, a.App, set)
 }
 

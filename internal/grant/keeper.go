@@ -102,6 +102,8 @@ type Options struct {
 	Budgets   Budgets
 	// Now is the clock for expiries and verdicts; nil means time.Now. Locks use the database's clock.
 	Now func() time.Time
+	// Durable, where not nil, is told how long a provider's answer was in memory only; see window.go.
+	Durable func(what string, after time.Duration)
 	// Jitter returns a random number in [0,1); nil means math/rand.
 	Jitter func() float64
 	// Logger may be nil.
@@ -118,6 +120,7 @@ type Keeper struct {
 	budgets   Budgets
 	now       func() time.Time
 	jitter    func() float64
+	onDurable func(what string, after time.Duration)
 	log       *slog.Logger
 	locks     *locks
 	wake      chan struct{}
@@ -131,7 +134,7 @@ type Keeper struct {
 func New(o Options) *Keeper {
 	k := &Keeper{
 		db: o.DB, vault: o.Vault, provider: o.Provider, domain: o.Domain, catalogue: o.Catalogue,
-		budgets: o.Budgets.withDefaults(), now: o.Now, jitter: o.Jitter, log: o.Logger, wake: make(chan struct{}, 1),
+		budgets: o.Budgets.withDefaults(), now: o.Now, jitter: o.Jitter, onDurable: o.Durable, log: o.Logger, wake: make(chan struct{}, 1),
 	}
 	if k.now == nil {
 		k.now = func() time.Time { return time.Now().UTC() }

@@ -91,6 +91,7 @@ type spend struct {
 	sent time.Time
 	// interrupted is set once a spend of this generation went without an answer, in this attempt or in one before it.
 	interrupted bool
+	window      window
 }
 
 // run carries the refresh from the claim to the settlement; settled says whether the lock was released by it.
@@ -213,6 +214,7 @@ func (s *spend) call(ctx context.Context) (oauth.TokenSet, *oauth.Error, error) 
 		s.sent = s.now()
 		answer, err := s.refreshOnce(ctx, s.app, s.reserved.set.RefreshToken)
 		if err == nil {
+			s.window = openWindow(ofRefresh)
 			return answer, nil, nil
 		}
 		failure := asOAuth(err)
@@ -255,8 +257,14 @@ func (s *spend) store(ctx context.Context, record vault.Record, set TokenSet) (R
 		s.lock.doubt = 0
 		return Refreshed{}, false, s.discard(ctx, s.ref, s.app, s.row, set)
 	}
+	if !done.parked {
+		s.closed(s.window)
+	}
 	landed := Landed{Set: set, Generation: record.Generation, Escrowed: done.parked}
 	err := s.settleStored(ctx, record, landed)
+	if err == nil && done.parked {
+		s.closed(s.window)
+	}
 	if errors.Is(err, ErrGone) {
 		s.lock.doubt = 0
 		return Refreshed{}, false, s.discard(ctx, s.ref, s.app, s.row, set)

@@ -50,6 +50,8 @@ type Options struct {
 	Providers []provider.Provider
 	// Change alters Zoom's entry; nil leaves it.
 	Change func(*provider.Provider)
+	// Durable is told how long an answer was in memory only; nil tells nobody.
+	Durable func(what string, after time.Duration)
 	// OpenVault opens a vault for each process; nil means one embedded vault for all of them.
 	OpenVault func(t testing.TB) vault.Vault
 	// Jitter is connection.Options.Jitter; nil means none, so that what is due when can be told in advance.
@@ -167,7 +169,8 @@ func (w *World) Process(t testing.TB) *Service {
 	var err error
 	s.Connections, err = connection.New(connection.Options{
 		DB: s.DB, Vault: s.Vault, Apps: s.Apps, OAuth: s.OAuth, Zoom: s.ZoomAPI, Catalogue: s.Catalogue,
-		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Now: w.Clock.Now, Jitter: w.jitter(), Logger: w.options.Logger,
+		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Durable: w.options.Durable, Now: w.Clock.Now, Jitter: w.jitter(),
+		Logger: w.options.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)
