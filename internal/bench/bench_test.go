@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 func TestBench(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var out, progress bytes.Buffer
-	args := []string{"-connections", "200", "-credentials", "5", "-clients", "4", "-duration", "200ms", "-warmup", "50ms", "-json", file}
+	args := []string{"-connections", "200", "-credentials", "5", "-opened", "101", "-clients", "4", "-duration", "200ms", "-warmup", "50ms", "-json", file}
 	if err := run(t.Context(), args, &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
@@ -36,20 +37,44 @@ func TestBench(t *testing.T) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Tables) != 2 {
-		t.Fatalf("got %d tables, want one for each database:\n%s", len(r.Tables), &progress)
+	if len(r.Tables) != 3 {
+		t.Fatalf("got %d tables, want one for each database and one with HashiCorp Vault:\n%s", len(r.Tables), &progress)
 	}
-	for _, table := range r.Tables {
-		if len(table.Rows) != 6 {
-			t.Errorf("%s: got %d rows, want 6", table.Name, len(table.Rows))
+	for i, table := range r.Tables {
+		if want := []int{6, 6, 9}[i]; len(table.Rows) != want {
+			t.Errorf("%s: got %d rows, want %d", table.Name, len(table.Rows), want)
 		}
 		for _, row := range table.Rows {
-			if row.Ratio <= 0 || row.Service.Requests == 0 || row.Service.P50Millis > row.Service.P99Millis || row.Bare.Requests == 0 {
+			alone := strings.HasPrefix(row.Name, "Vault: ")
+			if row.Service.Requests == 0 || row.Service.P50Millis > row.Service.P99Millis ||
+				(row.Ratio <= 0) != alone || (row.Bare.Requests == 0) != alone {
 				t.Errorf("%s: %s: got %+v", table.Name, row.Name, row)
 			}
 			if !strings.Contains(out.String(), row.Name) {
 				t.Errorf("%s is not in what was printed:\n%s", row.Name, &out)
 			}
+		}
+	}
+	checkVault(t, r.Tables[2])
+}
+
+// checkVault looks at what is measured beside the rows: how often Vault is asked does not depend on the machine.
+func checkVault(t *testing.T, got table) {
+	t.Helper()
+	want := []requests{
+		{"credential, uncached", 100, 200, 2}, {"credential, fresh", 100, 0, 0},
+		{"credentials, 100 uncached", 1, 101, 101}, {"credentials, 100 fresh", 1, 0, 0},
+		{"refreshConnection", 100, 400, 4},
+	}
+	if !slices.Equal(got.Requests, want) {
+		t.Errorf("got %+v, want %+v", got.Requests, want)
+	}
+	if len(got.Window) != 2 {
+		t.Errorf("got %+v, want two windows", got.Window)
+	}
+	for _, w := range got.Window {
+		if w.Refreshes == 0 || w.P50Millis <= 0 || w.P50Millis > w.P99Millis || w.P99Millis > w.MaxMillis {
+			t.Errorf("got %+v", w)
 		}
 	}
 }
@@ -88,6 +113,9 @@ func TestFlags(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"-clients 0", "counts and durations must be positive"},
 		{"-database oracle", "-database is sqlite, postgres or all"},
+		{"-vault transit", "-vault is embedded, hashicorp or all"},
+		{"-vault hashicorp -database sqlite", "measured with PostgreSQL"},
+		{"-opened 100", "-opened must be at least 101"},
 		{"-rows (", "reading -rows"},
 		{"credential", "there are flags only"},
 		{"-fast", errUsage.Error()},

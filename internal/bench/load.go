@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,8 @@ type load struct {
 	client *http.Client
 	url    string
 	key    string
+	// direct, where not nil, sends the requests to something that is not GraphQL.
+	direct *direct
 	// clients is how many ask at the same time, each on a connection that it keeps.
 	clients int
 	bodies  [][]byte
@@ -26,6 +29,13 @@ type load struct {
 	once bool
 	// want is part of every answer that is right.
 	want []byte
+}
+
+// direct is how requests go to a server past the service: each body to a path of its own.
+type direct struct {
+	method string
+	header http.Header
+	paths  []*url.URL
 }
 
 // newClient makes an HTTP client whose transport holds a connection for each of the bench's clients.
@@ -97,24 +107,24 @@ func (l *load) shoot(ctx context.Context, until time.Time, next *atomic.Int64) (
 	var answer bytes.Buffer
 	for {
 		started := time.Now()
-		body := l.take(next)
-		if body == nil || !started.Before(until) {
+		i := l.take(next)
+		if i < 0 || !started.Before(until) {
 			return latencies, nil
 		}
-		if err := l.send(template, body, &answer); err != nil {
+		if err := l.send(template, i, &answer); err != nil {
 			return latencies, err
 		}
 		latencies = append(latencies, time.Since(started))
 	}
 }
 
-// take is the next body; nil where there is none left.
-func (l *load) take(next *atomic.Int64) []byte {
+// take is the place of the next body; less than zero where there is none left.
+func (l *load) take(next *atomic.Int64) int {
 	i := int(next.Add(1) - 1)
 	if l.once && i >= len(l.bodies) {
-		return nil
+		return -1
 	}
-	return l.bodies[i%len(l.bodies)]
+	return i % len(l.bodies)
 }
 
 func (l *load) request(ctx context.Context) (*http.Request, error) {
@@ -125,13 +135,21 @@ func (l *load) request(ctx context.Context) (*http.Request, error) {
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("Authorization", "Bearer "+l.key)
+	if l.direct != nil {
+		r.Method, r.Header = l.direct.method, l.direct.header
+	}
 	return r, nil
 }
 
-// send sends one body, reads the whole answer and checks it.
-func (l *load) send(template *http.Request, body []byte, answer *bytes.Buffer) error {
+// send sends the body at a place, reads the whole answer and checks it.
+func (l *load) send(template *http.Request, place int, answer *bytes.Buffer) error {
 	r := *template
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	if l.direct != nil {
+		r.URL = l.direct.paths[place]
+	}
+	if body := l.bodies[place]; len(body) > 0 {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
 	response, err := l.client.Do(&r)
 	if err != nil {
 		return fmt.Errorf("sending a request: %w", err)
@@ -162,6 +180,8 @@ func (l *load) post(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	var answer bytes.Buffer
-	err = l.send(template, body, &answer)
+	single := *l
+	single.bodies = [][]byte{body}
+	err = single.send(template, 0, &answer)
 	return answer.Bytes(), err
 }

@@ -34,7 +34,9 @@ type options struct {
 	warmup      time.Duration
 	connections int
 	credentials int
+	opened      int
 	database    string
+	vault       string
 	rows        *regexp.Regexp
 	json        string
 	binary      string
@@ -74,6 +76,8 @@ func parse(args []string, to io.Writer) (options, error) {
 	f.DurationVar(&o.warmup, "warmup", 2*time.Second, "how long a row runs before that")
 	f.IntVar(&o.connections, "connections", 100_000, "how many connections the lists are drawn from")
 	f.IntVar(&o.credentials, "credentials", 100, "how many connections have tokens that the row credential reads")
+	f.IntVar(&o.opened, "opened", 2000, "how many connections have tokens in HashiCorp Vault, which its rows open and refresh; at least 101")
+	f.StringVar(&o.vault, "vault", "all", "embedded, hashicorp (on PostgreSQL), or all: both, where PostgreSQL is measured")
 	f.StringVar(&o.database, "database", "all", "sqlite, postgres, or all: both, where PostgreSQL's programs are installed")
 	f.StringVar(&rows, "rows", rows, "regular expression: which rows to measure")
 	f.StringVar(&o.json, "json", "", "file to write the results to, as JSON")
@@ -96,6 +100,12 @@ func (o options) check(arguments int) error {
 		return errors.New("there are flags only; see -help")
 	case o.clients < 1, o.connections < 1, o.credentials < 1, o.duration <= 0, o.warmup < 0:
 		return errors.New("counts and durations must be positive")
+	case o.opened <= hundred:
+		return errors.New("-opened must be at least 101: a hundred are asked for at once, beside the first")
+	case o.vault != "all" && o.vault != "embedded" && o.vault != "hashicorp":
+		return errors.New("-vault is embedded, hashicorp or all")
+	case o.vault == "hashicorp" && o.database == "sqlite":
+		return errors.New("-vault hashicorp is measured with PostgreSQL: leave -database out, or set it to postgres")
 	case o.database != "all" && o.database != "sqlite" && o.database != "postgres":
 		return errors.New("-database is sqlite, postgres or all")
 	default:

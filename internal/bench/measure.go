@@ -27,7 +27,7 @@ func (b *bench) target(ctx context.Context, t target) (_ table, err error) {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, reference.stop()) }()
-	for i, r := range s.rows(all, b.credentials) {
+	for i, r := range s.rows(all, b.credentials, b.opened) {
 		if !b.options.rows.MatchString(r.name) {
 			continue
 		}
@@ -40,7 +40,25 @@ func (b *bench) target(ctx context.Context, t target) (_ table, err error) {
 		out.Rows = append(out.Rows, result)
 	}
 	out.MemoryMiB, out.Load = s.process.memory()>>20, loadAverage()
-	return out, nil
+	return out, b.beside(ctx, s, &out)
+}
+
+// beside adds what is measured beside the rows, where HashiCorp Vault is the vault.
+func (b *bench) beside(ctx context.Context, s *service, to *table) (err error) {
+	if s.vault == nil {
+		return nil
+	}
+	if b.options.rows.MatchString("requests of Vault") {
+		tell(b.progress, "requests of Vault\n")
+		if to.Requests, err = s.countRequests(ctx); err != nil {
+			return err
+		}
+	}
+	if b.options.rows.MatchString("unsafe window") {
+		tell(b.progress, "unsafe window\n")
+		to.Window, err = b.exposures(ctx, s)
+	}
+	return err
 }
 
 // measurement is one row at work.
@@ -62,6 +80,9 @@ const turns = 2
 func (m *measurement) run(ctx context.Context, referenceURL string) (result, error) {
 	m.ours, m.bare = m.service.load(m.bench.clients), m.service.load(m.bench.clients)
 	m.ours.want, m.bare.want, m.bare.url = []byte(m.want), []byte(m.want), referenceURL
+	if m.direct != nil {
+		return m.alone(ctx)
+	}
 	perSecond, err := m.prepare(ctx)
 	if err != nil {
 		return result{}, err
@@ -72,18 +93,35 @@ func (m *measurement) run(ctx context.Context, referenceURL string) (result, err
 		if err := m.supply(ctx, int(perSecond*d.Seconds()*1.5)); err != nil {
 			return result{}, err
 		}
-		if err := timed(ctx, m.ours, m.service.process, d, &m.nextOurs, &ours); err != nil {
+		if err := timed(ctx, m.ours, m.service.process.pid(), d, &m.nextOurs, &ours); err != nil {
 			return result{}, err
 		}
-		if err := timed(ctx, m.bare, m.reference, d, &m.nextBare, &bare); err != nil {
+		if err := timed(ctx, m.bare, m.reference.pid(), d, &m.nextBare, &bare); err != nil {
 			return result{}, fmt.Errorf("the reference: %w", err)
 		}
 	}
 	return resultOf(m.name, ours, bare), nil
 }
 
+// alone measures Vault itself, in as many turns.
+func (m *measurement) alone(ctx context.Context) (result, error) {
+	if err := m.direct(ctx, m.ours); err != nil {
+		return result{}, err
+	}
+	if _, err := m.ours.run(ctx, max(m.bench.warmup/turns, time.Millisecond), &m.nextOurs); err != nil {
+		return result{}, fmt.Errorf("warming up: %w", err)
+	}
+	var s sample
+	for range turns {
+		if err := timed(ctx, m.ours, pid(m.service.vault.server.PID()), m.bench.duration/turns, &m.nextOurs, &s); err != nil {
+			return result{}, err
+		}
+	}
+	return result{Name: m.name, Service: figuresOf(s)}, nil
+}
+
 // timed adds one turn to a sample.
-func timed(ctx context.Context, l *load, p *process, d time.Duration, next *atomic.Int64, to *sample) error {
+func timed(ctx context.Context, l *load, p pid, d time.Duration, next *atomic.Int64, to *sample) error {
 	before := p.cpu()
 	s, err := l.run(ctx, d, next)
 	s.cpu = p.cpu() - before

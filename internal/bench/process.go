@@ -103,9 +103,14 @@ func ended(s *os.ProcessState) bool {
 // tick is the unit of times in /proc/<pid>/stat; USER_HZ is 100 wherever Go runs.
 const tick = 10 * time.Millisecond
 
+// pid is a process as the system knows it.
+type pid int
+
+func (p *process) pid() pid { return pid(p.cmd.Process.Pid) }
+
 // cpu is the time that the process has used, in user and kernel; zero where the system does not tell.
-func (p *process) cpu() time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func (p pid) cpu() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
 	if err != nil {
 		return 0
 	}

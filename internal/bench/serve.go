@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,7 +35,24 @@ type served struct {
 
 // startServe starts PostgreSQL, the emulator and "tokenkeep serve".
 func (b *bench) startServe(ctx context.Context, dir string, all []account) (*service, error) {
-	s := &served{service: &service{client: newClient(b.clients), clientID: appClient}, binary: b.binary, dir: dir}
+	return b.startServed(ctx, dir, all, nil)
+}
+
+// startServeVault is startServe with HashiCorp Vault.
+func (b *bench) startServeVault(ctx context.Context, dir string, all []account) (*service, error) {
+	v, err := startVault(ctx, dir)
+	if err != nil {
+		return &service{}, err
+	}
+	return b.startServed(ctx, dir, all, v)
+}
+
+func (b *bench) startServed(ctx context.Context, dir string, all []account, v *realVault) (*service, error) {
+	s := &served{service: &service{client: newClient(b.clients), clientID: appClient, vault: v}, binary: b.binary, dir: dir}
+	s.restart = s.startAgain
+	if v != nil {
+		s.later(func() error { v.server.Close(); return nil })
+	}
 	p, err := startPostgres(ctx)
 	if err != nil {
 		return s.service, err
@@ -82,19 +100,21 @@ func (s *served) prepare(ctx context.Context, database string) error {
 	file := func(name string) string { return filepath.Join(s.dir, name) }
 	s.settings = []string{
 		"TOKENKEEP_LISTEN=" + s.address, "TOKENKEEP_PUBLIC_URL=http://" + s.address, "TOKENKEEP_DATABASE_URL=" + database,
-		"TOKENKEEP_VAULT=embedded", "TOKENKEEP_VAULT_FILE=" + file("vault.db"), "TOKENKEEP_ROOT_KEY_FILE=" + file("root.key"),
 		"TOKENKEEP_OPERATOR_KEY_FILE=" + file("operator.key"), "TOKENKEEP_PROVIDERS_FILE=" + file("providers.json"),
 		"TOKENKEEP_OUTBOUND_ALLOW=127.0.0.1", "TOKENKEEP_LOG_LEVEL=warn",
+	}
+	commands := [][]string{{"operatorkey", "create", file("operator.key")}, {"migrate", "up"}}
+	if s.vault != nil {
+		s.settings = append(s.settings, s.vault.settings()...)
+	} else {
+		s.settings = append(s.settings, "TOKENKEEP_VAULT=embedded", "TOKENKEEP_VAULT_FILE="+file("vault.db"), "TOKENKEEP_ROOT_KEY_FILE="+file("root.key"))
+		commands = append([][]string{{"rootkey", "create", file("root.key")}}, commands...)
 	}
 	if err := s.providers(file("providers.json")); err != nil {
 		return err
 	}
 	var made struct{ Tenant, APIKey, App string }
-	for _, command := range [][]string{
-		{"rootkey", "create", file("root.key")},
-		{"operatorkey", "create", file("operator.key")},
-		{"migrate", "up"},
-	} {
+	for _, command := range commands {
 		if _, err := s.command(ctx, command...); err != nil {
 			return err
 		}
@@ -141,8 +161,8 @@ func (s *served) command(ctx context.Context, args ...string) ([]byte, error) {
 }
 
 // serve starts the service and waits until it is ready.
-func (s *served) serve(ctx context.Context) (err error) {
-	if s.process, err = start(ctx, s.dir, s.settings, s.binary, "serve"); err != nil {
+func (s *served) serve(ctx context.Context, settings ...string) (err error) {
+	if s.process, err = start(ctx, s.dir, append(slices.Clone(s.settings), settings...), s.binary, "serve"); err != nil {
 		return err
 	}
 	s.later(s.process.stop)
@@ -160,6 +180,15 @@ func (s *served) serve(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// startAgain is service.restart.
+func (s *served) startAgain(ctx context.Context, settings ...string) error {
+	if err := s.process.stop(); err != nil {
+		return err
+	}
+	s.client.CloseIdleConnections()
+	return s.serve(ctx, settings...)
 }
 
 func (s *served) ready(ctx context.Context) bool {

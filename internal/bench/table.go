@@ -86,14 +86,17 @@ type table struct {
 	MemoryMiB   int64    `json:"memoryMiB,omitempty"`
 	Load        string   `json:"loadAverage,omitempty"`
 	Rows        []result `json:"rows"`
+	// Requests and Window are of a table with HashiCorp Vault.
+	Requests []requests `json:"requests,omitempty"`
+	Window   []exposure `json:"window,omitempty"`
 }
 
-// result is one row. Ratios are of requests per second and of CPU time.
+// result is one row. Ratios are of requests per second and of CPU time; a row of Vault itself has none.
 type result struct {
 	Name     string  `json:"name"`
 	Service  figures `json:"service"`
-	Bare     figures `json:"bare"`
-	Ratio    float64 `json:"ratio"`
+	Bare     figures `json:"bare,omitzero"`
+	Ratio    float64 `json:"ratio,omitempty"`
 	CPURatio float64 `json:"cpuRatio,omitempty"`
 }
 
@@ -139,10 +142,44 @@ func (t table) String() string {
 	}
 	fmt.Fprintf(&out, "\n\n%-26s %10s %8s %8s %8s %6s\n", "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "ratio")
 	for _, r := range t.Rows {
+		if r.Ratio == 0 {
+			fmt.Fprintf(&out, "%-26s %s\n", r.Name, r.Service)
+			continue
+		}
 		fmt.Fprintf(&out, "%-26s %s %6.2f\n", r.Name, r.Service, r.Ratio)
 		fmt.Fprintf(&out, "%-26s %s %6d\n", "  bare net/http", r.Bare, 1)
 	}
+	t.printVault(&out)
 	return out.String()
+}
+
+// printVault prints what is beside the rows of a table with HashiCorp Vault.
+func (t table) printVault(out *strings.Builder) {
+	if fresh, read := t.perSecond("credential, fresh"), t.perSecond("Vault: kv read"); fresh > 0 && read > 0 {
+		fmt.Fprintf(out, "\ncredential, fresh: %.2f times as many as Vault: kv read\n", fresh/read)
+	}
+	for i, r := range t.Requests {
+		if i == 0 {
+			fmt.Fprintf(out, "\n%-26s %10s %10s %10s\n", "requests of Vault", "times", "requests", "each")
+		}
+		fmt.Fprintf(out, "%-26s %10d %10d %10.2f\n", r.Name, r.Times, r.Requests, r.Each)
+	}
+	for i, w := range t.Window {
+		if i == 0 {
+			fmt.Fprintf(out, "\n%-26s %10s %8s %8s %8s\n", "unsafe window", "refreshes", "p50 ms", "p99 ms", "max ms")
+		}
+		fmt.Fprintf(out, "%-26s %10d %8.2f %8.2f %8.2f\n", fmt.Sprintf("%d clients", w.Clients), w.Refreshes, w.P50Millis, w.P99Millis, w.MaxMillis)
+	}
+}
+
+// perSecond is a row's rate; zero where it was not measured.
+func (t table) perSecond(name string) float64 {
+	for _, r := range t.Rows {
+		if r.Name == name {
+			return r.Service.PerSecond
+		}
+	}
+	return 0
 }
 
 // String is the figures' part of a line.

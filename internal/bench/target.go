@@ -39,9 +39,15 @@ type service struct {
 	// tenant and app are ids as the API writes them.
 	tenant, app           string
 	clientID, redirectURI string
+	// made are the connections that connected made.
+	made []string
+	// vault is nil with the embedded vault.
+	vault *realVault
 	// users counts the users that the emulator has seen.
 	users   int64
 	closers []func() error
+	// restart ends the process and starts another, with settings beside its own; nil where there is no need.
+	restart func(ctx context.Context, settings ...string) error
 }
 
 func (s *service) close() error {
@@ -74,22 +80,27 @@ func (b *bench) build(ctx context.Context) error {
 
 // targets are those that the flags ask for and this machine can run.
 func (b *bench) targets() ([]target, error) {
-	lite := target{"tokenkeep dev: SQLite, embedded vault, the emulator in the same process", b.startDev}
-	post := target{"tokenkeep serve: PostgreSQL, embedded vault, the emulator in a process of its own", b.startServe}
+	var all []target
+	if b.database != "postgres" && b.vault != "hashicorp" {
+		all = append(all, target{"tokenkeep dev: SQLite, embedded vault, the emulator in the same process", b.startDev})
+	}
 	if b.database == "sqlite" {
-		return []target{lite}, nil
+		return all, nil
 	}
-	_, err := postgresPrograms()
-	switch {
-	case err == nil && b.database == "postgres":
-		return []target{post}, nil
-	case err == nil:
-		return []target{lite, post}, nil
-	case b.database == "postgres":
-		return nil, err
+	if _, err := postgresPrograms(); err != nil {
+		if len(all) == 0 {
+			return nil, err
+		}
+		tell(b.progress, "leaving PostgreSQL out: %v\n", err)
+		return all, nil
 	}
-	tell(b.progress, "leaving PostgreSQL out: %v\n", err)
-	return []target{lite}, nil
+	if b.vault != "hashicorp" {
+		all = append(all, target{"tokenkeep serve: PostgreSQL, embedded vault, the emulator in a process of its own", b.startServe})
+	}
+	if b.vault != "embedded" {
+		all = append(all, target{"tokenkeep serve: PostgreSQL, HashiCorp Vault, the emulator in a process of its own", b.startServeVault})
+	}
+	return all, nil
 }
 
 // startDev starts "tokenkeep dev" once for its tenant, and again over the filled database.

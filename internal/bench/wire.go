@@ -11,6 +11,7 @@ type request struct {
 // variables are those of all rows.
 type variables struct {
 	ID       string            `json:"id,omitempty"`
+	IDs      []string          `json:"ids,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Input    *createInput      `json:"input,omitempty"`
 }
@@ -36,9 +37,11 @@ type answer struct {
 }
 
 type data struct {
-	Credential       *credential `json:"credential,omitempty"`
-	Connections      *page       `json:"connections,omitempty"`
-	CreateConnection *created    `json:"createConnection,omitempty"`
+	Credential        *credential  `json:"credential,omitempty"`
+	Credentials       []credential `json:"credentials,omitempty"`
+	Connections       *page        `json:"connections,omitempty"`
+	CreateConnection  *created     `json:"createConnection,omitempty"`
+	RefreshConnection *refreshed   `json:"refreshConnection,omitempty"`
 }
 
 type credential struct {
@@ -70,6 +73,10 @@ type created struct {
 	Connection node `json:"connection"`
 }
 
+type refreshed struct {
+	Connection node `json:"connection"`
+}
+
 type node struct {
 	ID             string            `json:"id"`
 	State          string            `json:"state"`
@@ -83,10 +90,15 @@ type node struct {
 // nodeFields are the fields of node.
 const nodeFields = `{ id state externalUserId externalEmail metadata createdAt updatedAt }`
 
+// credentialFields are the fields of credential.
+const credentialFields = `{ __typename ... on Credential { version tokenType accessToken expiresAt apiUrl revalidateAfter } }`
+
 // The documents of the rows, as an application would send them.
 const (
-	credentialQuery = `query Credential($id: ID!) { credential(of: {connection: $id}) { __typename ` +
-		`... on Credential { version tokenType accessToken expiresAt apiUrl revalidateAfter } } }`
+	credentialQuery = `query Credential($id: ID!) { credential(of: {connection: $id}) ` + credentialFields + ` }`
+	// credentialsQuery asks for many.
+	credentialsQuery = `query Credentials($ids: [ID!]!) { credentials(connections: $ids) ` + credentialFields + ` }`
+	refreshMutation  = `mutation Refresh($id: ID!) { refreshConnection(id: $id) { connection ` + nodeFields + ` } }`
 	connectionsQuery = `query Connections($metadata: Metadata) { connections(first: 10, filter: {metadata: $metadata}) ` +
 		`{ edges { node ` + nodeFields + ` } pageInfo { hasNextPage endCursor } } }`
 	createMutation = `mutation Create($input: CreateConnectionInput!) { createConnection(input: $input) ` +
