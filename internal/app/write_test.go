@@ -230,7 +230,7 @@ func TestWithoutTheVault(t *testing.T) {
 			want  errs.Kind
 		}{
 			{vault.ErrUnavailable, errs.VaultUnavailable}, {vault.ErrFull, errs.VaultUnavailable},
-			{vault.ErrNoKey, errs.Internal}, {vault.ErrDenied, errs.Internal},
+			{vault.ErrNoKey, errs.Internal}, {vault.ErrDenied, errs.VaultUnavailable},
 		} {
 			k.vault.fail = test.cause
 			_, create := k.Create(admin(t, k.one), in)

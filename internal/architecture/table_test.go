@@ -129,9 +129,10 @@ var packages = map[string]pkg{
 	"internal/bench":        {anything: true, process: "main"},
 	"internal/servicetest":  {anything: true, process: "test kit", reveals: "test kit"},
 	"internal/architecture": {},
-	// Tests only: against servers that others wrote, and against whoever crosses the lines between tenants.
+	// Tests only: against servers that others wrote, whoever crosses the lines between tenants, and a Vault that is away.
 	"internal/interop":   {},
 	"internal/isolation": {},
+	"internal/realvault": {},
 }
 
 // surface is what the GraphQL layer may use: rows under privacy for reads, the domain packages for everything else.

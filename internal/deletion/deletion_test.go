@@ -121,7 +121,7 @@ func TestAnInterruptedDeletionEnds(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			for _, immediately := range []bool{false, true} {
 				t.Run(fmt.Sprintf("call %d after %t immediately %t", n, after, immediately), func(t *testing.T) {
-					each(t, func(t *testing.T, k *kit) { k.interrupted(n, after, immediately) })
+					eachEmbedded(t, func(t *testing.T, k *kit) { k.interrupted(n, after, immediately) })
 				})
 			}
 		}

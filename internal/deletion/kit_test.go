@@ -36,20 +36,31 @@ type kit struct {
 // users are the first tenant's.
 const users = 5
 
-// each runs the test on every database.
+// each runs the test on every database and vault.
 func each(t *testing.T, test func(t *testing.T, k *kit)) {
 	t.Helper()
 	t.Parallel()
-	servicetest.EachDatabase(t, func(t *testing.T, url string) {
-		s := servicetest.New(t, url, servicetest.Options{})
-		k := &kit{Service: s, t: t, one: s.Tenant(t, "one"), other: s.Tenant(t, "other")}
-		for i := range users {
-			k.mine = append(k.mine, s.Connect(t, k.one, user(i)))
-		}
-		k.theirs = s.Connect(t, k.other, "eve")
-		k.deleter = k.on(s.Vault, s.Connections)
-		test(t, k)
-	})
+	servicetest.EachStore(t, func(t *testing.T, url string, o servicetest.Options) { testOn(t, url, o, test) })
+}
+
+// eachEmbedded is each with the embedded vault only, for what is tried so often that a server would take too long.
+func eachEmbedded(t *testing.T, test func(t *testing.T, k *kit)) {
+	t.Helper()
+	t.Parallel()
+	servicetest.EachDatabase(t, func(t *testing.T, url string) { testOn(t, url, servicetest.Options{}, test) })
+}
+
+// testOn runs the test on one database and vault.
+func testOn(t *testing.T, url string, o servicetest.Options, test func(t *testing.T, k *kit)) {
+	t.Helper()
+	s := servicetest.New(t, url, o)
+	k := &kit{Service: s, t: t, one: s.Tenant(t, "one"), other: s.Tenant(t, "other")}
+	for i := range users {
+		k.mine = append(k.mine, s.Connect(t, k.one, user(i)))
+	}
+	k.theirs = s.Connect(t, k.other, "eve")
+	k.deleter = k.on(s.Vault, s.Connections)
+	test(t, k)
 }
 
 func user(i int) string { return fmt.Sprintf("user%d", i) }
@@ -182,8 +193,14 @@ func (k *kit) gone() {
 	if err := k.Vault.CreateKey(k.t.Context(), k.one.ID); !errors.Is(err, vault.ErrNoKey) {
 		k.t.Errorf("making the key again: got %v, want ErrNoKey", err)
 	}
-	if left, err := k.Vault.ListRecords(k.t.Context(), k.one.ID, uuid.Nil, 10); err != nil || len(left) > 0 {
-		k.t.Errorf("got %d records, %v, want none", len(left), err)
+	left, err := k.Vault.ListRecords(k.t.Context(), k.one.ID, uuid.Nil, 10)
+	for _, c := range left { // a vault may go on naming what was erased
+		if _, _, err := k.Vault.ReadRecord(k.t.Context(), vault.Ref{Tenant: k.one.ID, Connection: c}); !errors.Is(err, vault.ErrErased) {
+			k.t.Errorf("a record of the tenant's: got %v, want ErrErased", err)
+		}
+	}
+	if err != nil {
+		k.t.Errorf("listing what is left: %v", err)
 	}
 	if _, err := k.Connections.Keeper().Open(k.other.Ctx, k.Row(k.t, k.theirs.ID)); err != nil {
 		k.t.Errorf("the other tenant: %v", err)

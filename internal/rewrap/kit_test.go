@@ -28,12 +28,12 @@ type kit struct {
 	rewrapper  *rewrap.Service
 }
 
-// each runs the test on every database.
+// each runs the test on every database and vault.
 func each(t *testing.T, test func(t *testing.T, k *kit)) {
 	t.Helper()
 	t.Parallel()
-	servicetest.EachDatabase(t, func(t *testing.T, url string) {
-		s := servicetest.New(t, url, servicetest.Options{})
+	servicetest.EachStore(t, func(t *testing.T, url string, o servicetest.Options) {
+		s := servicetest.New(t, url, o)
 		k := &kit{Service: s, t: t, one: s.Tenant(t, "one"), other: s.Tenant(t, "other")}
 		k.rewrapper = k.on(s.Vault)
 		test(t, k)

@@ -51,6 +51,15 @@ func EachDatabase(t *testing.T, f func(t *testing.T, url string)) {
 	t.Run("postgres", func(t *testing.T) { f(t, Postgres(t)) })
 }
 
+// EachStore runs f on each database with each vault: "sqlite", "postgres" with an embedded one, "sqlite on Vault" and
+// "postgres on Vault" with a real server, which all tests of the binary share.
+func EachStore(t *testing.T, f func(t *testing.T, url string, o Options)) {
+	t.Helper()
+	EachDatabase(t, func(t *testing.T, url string) { f(t, url, Options{}) })
+	t.Run("sqlite on Vault", func(t *testing.T) { f(t, SQLite(t), SharedVault(t).Rest()) })
+	t.Run("postgres on Vault", func(t *testing.T) { f(t, Postgres(t), SharedVault(t).Rest()) })
+}
+
 // EachEmptyDatabase is EachDatabase with databases that have no tables.
 func EachEmptyDatabase(t *testing.T, f func(t *testing.T, url string)) {
 	t.Helper()

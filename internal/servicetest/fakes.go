@@ -33,6 +33,9 @@ func (v *Vault) Away() (back func()) {
 	}
 }
 
+// Absent is what the vault beneath knows of its own absence, which nothing injected here changes.
+func (v *Vault) Absent() error { return vault.Absent(v.Vault) }
+
 // ReadRecord implements vault.Records.
 func (v *Vault) ReadRecord(ctx context.Context, ref vault.Ref) (r vault.Record, cas vault.CAS, err error) {
 	err = v.around(ctx, "ReadRecord", func() (err error) {

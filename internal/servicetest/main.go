@@ -11,6 +11,7 @@ import (
 // Main runs a package's tests and fails where one of them left a goroutine behind.
 func Main(m *testing.M) {
 	code := m.Run()
+	closeSharedVault()
 	if code == 0 {
 		if err := goleak.Find(kept()...); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -159,7 +159,7 @@ func TestAuthenticateWithoutTheVault(t *testing.T) {
 			cause error
 			want  errs.Kind
 		}{
-			{vault.ErrUnavailable, errs.VaultUnavailable}, {context.DeadlineExceeded, errs.VaultUnavailable}, {vault.ErrDenied, errs.Internal},
+			{vault.ErrUnavailable, errs.VaultUnavailable}, {context.DeadlineExceeded, errs.VaultUnavailable}, {vault.ErrDenied, errs.VaultUnavailable},
 		} {
 			k.vault.fail = test.cause
 			_, err := k.Authenticate(t.Context(), k.foreignKey(t))

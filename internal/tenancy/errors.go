@@ -13,10 +13,11 @@ import (
 // vaultRetry is what a caller is told to wait where the vault is away.
 const vaultRetry = 5 * time.Second
 
-// fromVault says what a failure of the vault means to a caller: faults of the installation are internal, the rest passes.
+// fromVault says what a failure of the vault means to a caller: faults of ours are internal, the rest passes. To him a vault
+// that refuses us is one that is away.
 func fromVault(doing string, err error) error {
 	err = fmt.Errorf("%s: %w", doing, err)
-	for _, ours := range []error{vault.ErrNoKey, vault.ErrDenied, vault.ErrInvalid, vault.ErrCorrupt} {
+	for _, ours := range []error{vault.ErrNoKey, vault.ErrInvalid, vault.ErrCorrupt} {
 		if errors.Is(err, ours) {
 			return err
 		}

@@ -84,7 +84,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if o.New {
 		return s, nil
 	}
-	if err := errors.Join(s.initialise(ctx), s.unseal(ctx), s.mount(ctx)); err != nil {
+	if err := errors.Join(s.initialise(ctx), s.unseal(ctx), s.mount(ctx, s.options.TransitMount, s.options.KVMount)); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("setting the Vault server up: %w\n%s", err, s.process.log())
 	}
@@ -175,7 +175,7 @@ func (s *Server) Seal(t testing.TB) {
 // Unseal unseals the server and waits until it works.
 func (s *Server) Unseal(t testing.TB) {
 	t.Helper()
-	if err := errors.Join(s.unseal(t.Context()), s.awaitKV(t.Context())); err != nil {
+	if err := errors.Join(s.unseal(t.Context()), s.awaitKV(t.Context(), s.options.KVMount)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -234,9 +234,17 @@ func (s *Server) unseal(ctx context.Context) error {
 	return nil
 }
 
+// Mount mounts both engines once more, elsewhere and with a pepper of their own: those who share the server share nothing
+// else then.
+func (s *Server) Mount(t testing.TB, transit, kv string) {
+	t.Helper()
+	if err := s.mount(t.Context(), transit, kv); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // mount mounts the engines and makes the pepper.
-func (s *Server) mount(ctx context.Context) error {
-	transit, kv := s.Mounts()
+func (s *Server) mount(ctx context.Context, transit, kv string) error {
 	err := errors.Join(
 		s.client.Sys().MountWithContext(ctx, transit, &api.MountInput{Type: "transit"}),
 		s.client.Sys().MountWithContext(ctx, kv, &api.MountInput{Type: "kv", Options: map[string]string{"version": "2"}}),
@@ -244,7 +252,7 @@ func (s *Server) mount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.awaitKV(ctx); err != nil {
+	if err := s.awaitKV(ctx, kv); err != nil {
 		return err
 	}
 	if s.options.NoPepper {
@@ -255,8 +263,7 @@ func (s *Server) mount(ctx context.Context) error {
 }
 
 // awaitKV waits until KV has prepared its mount, which it does behind our backs.
-func (s *Server) awaitKV(ctx context.Context) error {
-	_, kv := s.Mounts()
+func (s *Server) awaitKV(ctx context.Context, kv string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
