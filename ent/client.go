@@ -20,10 +20,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/auditentry"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/connectionmetadata"
+	"github.com/tokenkeep/tokenkeep/ent/deathcount"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/hold"
 	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
@@ -47,6 +49,8 @@ type Client struct {
 	Connection *ConnectionClient
 	// ConnectionMetadata is the client for interacting with the ConnectionMetadata builders.
 	ConnectionMetadata *ConnectionMetadataClient
+	// DeathCount is the client for interacting with the DeathCount builders.
+	DeathCount *DeathCountClient
 	// Escrow is the client for interacting with the Escrow builders.
 	Escrow *EscrowClient
 	// Event is the client for interacting with the Event builders.
@@ -55,6 +59,8 @@ type Client struct {
 	GrantAttempt *GrantAttemptClient
 	// GrantLock is the client for interacting with the GrantLock builders.
 	GrantLock *GrantLockClient
+	// Hold is the client for interacting with the Hold builders.
+	Hold *HoldClient
 	// KeyRotation is the client for interacting with the KeyRotation builders.
 	KeyRotation *KeyRotationClient
 	// OAuthApp is the client for interacting with the OAuthApp builders.
@@ -82,10 +88,12 @@ func (c *Client) init() {
 	c.AuditEntry = NewAuditEntryClient(c.config)
 	c.Connection = NewConnectionClient(c.config)
 	c.ConnectionMetadata = NewConnectionMetadataClient(c.config)
+	c.DeathCount = NewDeathCountClient(c.config)
 	c.Escrow = NewEscrowClient(c.config)
 	c.Event = NewEventClient(c.config)
 	c.GrantAttempt = NewGrantAttemptClient(c.config)
 	c.GrantLock = NewGrantLockClient(c.config)
+	c.Hold = NewHoldClient(c.config)
 	c.KeyRotation = NewKeyRotationClient(c.config)
 	c.OAuthApp = NewOAuthAppClient(c.config)
 	c.RevocationJob = NewRevocationJobClient(c.config)
@@ -188,10 +196,12 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		AuditEntry:         NewAuditEntryClient(cfg),
 		Connection:         NewConnectionClient(cfg),
 		ConnectionMetadata: NewConnectionMetadataClient(cfg),
+		DeathCount:         NewDeathCountClient(cfg),
 		Escrow:             NewEscrowClient(cfg),
 		Event:              NewEventClient(cfg),
 		GrantAttempt:       NewGrantAttemptClient(cfg),
 		GrantLock:          NewGrantLockClient(cfg),
+		Hold:               NewHoldClient(cfg),
 		KeyRotation:        NewKeyRotationClient(cfg),
 		OAuthApp:           NewOAuthAppClient(cfg),
 		RevocationJob:      NewRevocationJobClient(cfg),
@@ -221,10 +231,12 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		AuditEntry:         NewAuditEntryClient(cfg),
 		Connection:         NewConnectionClient(cfg),
 		ConnectionMetadata: NewConnectionMetadataClient(cfg),
+		DeathCount:         NewDeathCountClient(cfg),
 		Escrow:             NewEscrowClient(cfg),
 		Event:              NewEventClient(cfg),
 		GrantAttempt:       NewGrantAttemptClient(cfg),
 		GrantLock:          NewGrantLockClient(cfg),
+		Hold:               NewHoldClient(cfg),
 		KeyRotation:        NewKeyRotationClient(cfg),
 		OAuthApp:           NewOAuthAppClient(cfg),
 		RevocationJob:      NewRevocationJobClient(cfg),
@@ -260,9 +272,9 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.APIKey, c.AuditEntry, c.Connection, c.ConnectionMetadata, c.Escrow, c.Event,
-		c.GrantAttempt, c.GrantLock, c.KeyRotation, c.OAuthApp, c.RevocationJob,
-		c.Tenant, c.TenantDeletion, c.Tombstone,
+		c.APIKey, c.AuditEntry, c.Connection, c.ConnectionMetadata, c.DeathCount,
+		c.Escrow, c.Event, c.GrantAttempt, c.GrantLock, c.Hold, c.KeyRotation,
+		c.OAuthApp, c.RevocationJob, c.Tenant, c.TenantDeletion, c.Tombstone,
 	} {
 		n.Use(hooks...)
 	}
@@ -272,9 +284,9 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.APIKey, c.AuditEntry, c.Connection, c.ConnectionMetadata, c.Escrow, c.Event,
-		c.GrantAttempt, c.GrantLock, c.KeyRotation, c.OAuthApp, c.RevocationJob,
-		c.Tenant, c.TenantDeletion, c.Tombstone,
+		c.APIKey, c.AuditEntry, c.Connection, c.ConnectionMetadata, c.DeathCount,
+		c.Escrow, c.Event, c.GrantAttempt, c.GrantLock, c.Hold, c.KeyRotation,
+		c.OAuthApp, c.RevocationJob, c.Tenant, c.TenantDeletion, c.Tombstone,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -291,6 +303,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Connection.mutate(ctx, m)
 	case *ConnectionMetadataMutation:
 		return c.ConnectionMetadata.mutate(ctx, m)
+	case *DeathCountMutation:
+		return c.DeathCount.mutate(ctx, m)
 	case *EscrowMutation:
 		return c.Escrow.mutate(ctx, m)
 	case *EventMutation:
@@ -299,6 +313,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.GrantAttempt.mutate(ctx, m)
 	case *GrantLockMutation:
 		return c.GrantLock.mutate(ctx, m)
+	case *HoldMutation:
+		return c.Hold.mutate(ctx, m)
 	case *KeyRotationMutation:
 		return c.KeyRotation.mutate(ctx, m)
 	case *OAuthAppMutation:
@@ -888,6 +904,141 @@ func (c *ConnectionMetadataClient) mutate(ctx context.Context, m *ConnectionMeta
 	}
 }
 
+// DeathCountClient is a client for the DeathCount schema.
+type DeathCountClient struct {
+	config
+}
+
+// NewDeathCountClient returns a client for the DeathCount from the given config.
+func NewDeathCountClient(c config) *DeathCountClient {
+	return &DeathCountClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `deathcount.Hooks(f(g(h())))`.
+func (c *DeathCountClient) Use(hooks ...Hook) {
+	c.hooks.DeathCount = append(c.hooks.DeathCount, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `deathcount.Intercept(f(g(h())))`.
+func (c *DeathCountClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DeathCount = append(c.inters.DeathCount, interceptors...)
+}
+
+// Create returns a builder for creating a DeathCount entity.
+func (c *DeathCountClient) Create() *DeathCountCreate {
+	mutation := newDeathCountMutation(c.config, OpCreate)
+	return &DeathCountCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DeathCount entities.
+func (c *DeathCountClient) CreateBulk(builders ...*DeathCountCreate) *DeathCountCreateBulk {
+	return &DeathCountCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DeathCountClient) MapCreateBulk(slice any, setFunc func(*DeathCountCreate, int)) *DeathCountCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DeathCountCreateBulk{err: fmt.Errorf("calling to DeathCountClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DeathCountCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DeathCountCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DeathCount.
+func (c *DeathCountClient) Update() *DeathCountUpdate {
+	mutation := newDeathCountMutation(c.config, OpUpdate)
+	return &DeathCountUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DeathCountClient) UpdateOne(_m *DeathCount) *DeathCountUpdateOne {
+	mutation := newDeathCountMutation(c.config, OpUpdateOne, withDeathCount(_m))
+	return &DeathCountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DeathCountClient) UpdateOneID(id string) *DeathCountUpdateOne {
+	mutation := newDeathCountMutation(c.config, OpUpdateOne, withDeathCountID(id))
+	return &DeathCountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DeathCount.
+func (c *DeathCountClient) Delete() *DeathCountDelete {
+	mutation := newDeathCountMutation(c.config, OpDelete)
+	return &DeathCountDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DeathCountClient) DeleteOne(_m *DeathCount) *DeathCountDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DeathCountClient) DeleteOneID(id string) *DeathCountDeleteOne {
+	builder := c.Delete().Where(deathcount.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DeathCountDeleteOne{builder}
+}
+
+// Query returns a query builder for DeathCount.
+func (c *DeathCountClient) Query() *DeathCountQuery {
+	return &DeathCountQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDeathCount},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DeathCount entity by its id.
+func (c *DeathCountClient) Get(ctx context.Context, id string) (*DeathCount, error) {
+	return c.Query().Where(deathcount.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DeathCountClient) GetX(ctx context.Context, id string) *DeathCount {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DeathCountClient) Hooks() []Hook {
+	hooks := c.hooks.DeathCount
+	return append(hooks[:len(hooks):len(hooks)], deathcount.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *DeathCountClient) Interceptors() []Interceptor {
+	inters := c.inters.DeathCount
+	return append(inters[:len(inters):len(inters)], deathcount.Interceptors[:]...)
+}
+
+func (c *DeathCountClient) mutate(ctx context.Context, m *DeathCountMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DeathCountCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DeathCountUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DeathCountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DeathCountDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DeathCount mutation op: %q", m.Op())
+	}
+}
+
 // EscrowClient is a client for the Escrow schema.
 type EscrowClient struct {
 	config
@@ -1425,6 +1576,141 @@ func (c *GrantLockClient) mutate(ctx context.Context, m *GrantLockMutation) (Val
 		return (&GrantLockDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown GrantLock mutation op: %q", m.Op())
+	}
+}
+
+// HoldClient is a client for the Hold schema.
+type HoldClient struct {
+	config
+}
+
+// NewHoldClient returns a client for the Hold from the given config.
+func NewHoldClient(c config) *HoldClient {
+	return &HoldClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `hold.Hooks(f(g(h())))`.
+func (c *HoldClient) Use(hooks ...Hook) {
+	c.hooks.Hold = append(c.hooks.Hold, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `hold.Intercept(f(g(h())))`.
+func (c *HoldClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Hold = append(c.inters.Hold, interceptors...)
+}
+
+// Create returns a builder for creating a Hold entity.
+func (c *HoldClient) Create() *HoldCreate {
+	mutation := newHoldMutation(c.config, OpCreate)
+	return &HoldCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Hold entities.
+func (c *HoldClient) CreateBulk(builders ...*HoldCreate) *HoldCreateBulk {
+	return &HoldCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *HoldClient) MapCreateBulk(slice any, setFunc func(*HoldCreate, int)) *HoldCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &HoldCreateBulk{err: fmt.Errorf("calling to HoldClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*HoldCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &HoldCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Hold.
+func (c *HoldClient) Update() *HoldUpdate {
+	mutation := newHoldMutation(c.config, OpUpdate)
+	return &HoldUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *HoldClient) UpdateOne(_m *Hold) *HoldUpdateOne {
+	mutation := newHoldMutation(c.config, OpUpdateOne, withHold(_m))
+	return &HoldUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *HoldClient) UpdateOneID(id uuid.UUID) *HoldUpdateOne {
+	mutation := newHoldMutation(c.config, OpUpdateOne, withHoldID(id))
+	return &HoldUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Hold.
+func (c *HoldClient) Delete() *HoldDelete {
+	mutation := newHoldMutation(c.config, OpDelete)
+	return &HoldDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *HoldClient) DeleteOne(_m *Hold) *HoldDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *HoldClient) DeleteOneID(id uuid.UUID) *HoldDeleteOne {
+	builder := c.Delete().Where(hold.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &HoldDeleteOne{builder}
+}
+
+// Query returns a query builder for Hold.
+func (c *HoldClient) Query() *HoldQuery {
+	return &HoldQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeHold},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Hold entity by its id.
+func (c *HoldClient) Get(ctx context.Context, id uuid.UUID) (*Hold, error) {
+	return c.Query().Where(hold.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *HoldClient) GetX(ctx context.Context, id uuid.UUID) *Hold {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *HoldClient) Hooks() []Hook {
+	hooks := c.hooks.Hold
+	return append(hooks[:len(hooks):len(hooks)], hold.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *HoldClient) Interceptors() []Interceptor {
+	inters := c.inters.Hold
+	return append(inters[:len(inters):len(inters)], hold.Interceptors[:]...)
+}
+
+func (c *HoldClient) mutate(ctx context.Context, m *HoldMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&HoldCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&HoldUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&HoldUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&HoldDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Hold mutation op: %q", m.Op())
 	}
 }
 
@@ -2241,14 +2527,14 @@ func (c *TombstoneClient) mutate(ctx context.Context, m *TombstoneMutation) (Val
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		APIKey, AuditEntry, Connection, ConnectionMetadata, Escrow, Event, GrantAttempt,
-		GrantLock, KeyRotation, OAuthApp, RevocationJob, Tenant, TenantDeletion,
-		Tombstone []ent.Hook
+		APIKey, AuditEntry, Connection, ConnectionMetadata, DeathCount, Escrow, Event,
+		GrantAttempt, GrantLock, Hold, KeyRotation, OAuthApp, RevocationJob, Tenant,
+		TenantDeletion, Tombstone []ent.Hook
 	}
 	inters struct {
-		APIKey, AuditEntry, Connection, ConnectionMetadata, Escrow, Event, GrantAttempt,
-		GrantLock, KeyRotation, OAuthApp, RevocationJob, Tenant, TenantDeletion,
-		Tombstone []ent.Interceptor
+		APIKey, AuditEntry, Connection, ConnectionMetadata, DeathCount, Escrow, Event,
+		GrantAttempt, GrantLock, Hold, KeyRotation, OAuthApp, RevocationJob, Tenant,
+		TenantDeletion, Tombstone []ent.Interceptor
 	}
 )
 

@@ -100,6 +100,10 @@ type Connection struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 	// EventSequence holds the value of the "event_sequence" field.
 	EventSequence int64 `json:"event_sequence,omitempty"`
+	// The hold that keeps the connection from ending.
+	HeldBy *uuid.UUID `json:"held_by,omitempty"`
+	// Of an older head whose token the provider refused after a rollback: it is not sent again. Null or 0: none.
+	RefusedGeneration int64 `json:"refused_generation,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the ConnectionQuery when eager-loading is set.
 	Edges        ConnectionEdges `json:"edges"`
@@ -131,11 +135,13 @@ func (*Connection) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case connection.FieldHeldBy:
+			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case connection.FieldScopes, connection.FieldMetadata:
 			values[i] = new([]byte)
 		case connection.FieldLocalRecordingToken, connection.FieldOnBehalfToken, connection.FieldEscrowed:
 			values[i] = new(sql.NullBool)
-		case connection.FieldFailureHTTPStatus, connection.FieldFailureAttempts, connection.FieldGeneration, connection.FieldAccessTokenLife, connection.FieldClaimedUntilMs, connection.FieldEventSequence:
+		case connection.FieldFailureHTTPStatus, connection.FieldFailureAttempts, connection.FieldGeneration, connection.FieldAccessTokenLife, connection.FieldClaimedUntilMs, connection.FieldEventSequence, connection.FieldRefusedGeneration:
 			values[i] = new(sql.NullInt64)
 		case connection.FieldFailureClass, connection.FieldFailureReason, connection.FieldFailureMessage, connection.FieldFailureProviderCode, connection.FieldProvider, connection.FieldClientID, connection.FieldGrantKey, connection.FieldKind, connection.FieldGrantType, connection.FieldState, connection.FieldSubject, connection.FieldExternalUserID, connection.FieldExternalAccountID, connection.FieldExternalEmail, connection.FieldExternalDisplayName:
 			values[i] = new(sql.NullString)
@@ -423,6 +429,19 @@ func (_m *Connection) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.EventSequence = value.Int64
 			}
+		case connection.FieldHeldBy:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field held_by", values[i])
+			} else if value.Valid {
+				_m.HeldBy = new(uuid.UUID)
+				*_m.HeldBy = *value.S.(*uuid.UUID)
+			}
+		case connection.FieldRefusedGeneration:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field refused_generation", values[i])
+			} else if value.Valid {
+				_m.RefusedGeneration = value.Int64
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -613,6 +632,14 @@ func (_m *Connection) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("event_sequence=")
 	builder.WriteString(fmt.Sprintf("%v", _m.EventSequence))
+	builder.WriteString(", ")
+	if v := _m.HeldBy; v != nil {
+		builder.WriteString("held_by=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("refused_generation=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RefusedGeneration))
 	builder.WriteByte(')')
 	return builder.String()
 }

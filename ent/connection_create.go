@@ -505,6 +505,34 @@ func (_c *ConnectionCreate) SetNillableEventSequence(v *int64) *ConnectionCreate
 	return _c
 }
 
+// SetHeldBy sets the "held_by" field.
+func (_c *ConnectionCreate) SetHeldBy(v uuid.UUID) *ConnectionCreate {
+	_c.mutation.SetHeldBy(v)
+	return _c
+}
+
+// SetNillableHeldBy sets the "held_by" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableHeldBy(v *uuid.UUID) *ConnectionCreate {
+	if v != nil {
+		_c.SetHeldBy(*v)
+	}
+	return _c
+}
+
+// SetRefusedGeneration sets the "refused_generation" field.
+func (_c *ConnectionCreate) SetRefusedGeneration(v int64) *ConnectionCreate {
+	_c.mutation.SetRefusedGeneration(v)
+	return _c
+}
+
+// SetNillableRefusedGeneration sets the "refused_generation" field if the given value is not nil.
+func (_c *ConnectionCreate) SetNillableRefusedGeneration(v *int64) *ConnectionCreate {
+	if v != nil {
+		_c.SetRefusedGeneration(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *ConnectionCreate) SetID(v uuid.UUID) *ConnectionCreate {
 	_c.mutation.SetID(v)
@@ -878,6 +906,14 @@ func (_c *ConnectionCreate) createSpec() (*Connection, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.EventSequence(); ok {
 		_spec.SetField(connection.FieldEventSequence, field.TypeInt64, value)
 		_node.EventSequence = value
+	}
+	if value, ok := _c.mutation.HeldBy(); ok {
+		_spec.SetField(connection.FieldHeldBy, field.TypeUUID, value)
+		_node.HeldBy = &value
+	}
+	if value, ok := _c.mutation.RefusedGeneration(); ok {
+		_spec.SetField(connection.FieldRefusedGeneration, field.TypeInt64, value)
+		_node.RefusedGeneration = value
 	}
 	if nodes := _c.mutation.AppIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
@@ -1533,6 +1569,48 @@ func (u *ConnectionUpsert) UpdateEventSequence() *ConnectionUpsert {
 // AddEventSequence adds v to the "event_sequence" field.
 func (u *ConnectionUpsert) AddEventSequence(v int64) *ConnectionUpsert {
 	u.Add(connection.FieldEventSequence, v)
+	return u
+}
+
+// SetHeldBy sets the "held_by" field.
+func (u *ConnectionUpsert) SetHeldBy(v uuid.UUID) *ConnectionUpsert {
+	u.Set(connection.FieldHeldBy, v)
+	return u
+}
+
+// UpdateHeldBy sets the "held_by" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateHeldBy() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldHeldBy)
+	return u
+}
+
+// ClearHeldBy clears the value of the "held_by" field.
+func (u *ConnectionUpsert) ClearHeldBy() *ConnectionUpsert {
+	u.SetNull(connection.FieldHeldBy)
+	return u
+}
+
+// SetRefusedGeneration sets the "refused_generation" field.
+func (u *ConnectionUpsert) SetRefusedGeneration(v int64) *ConnectionUpsert {
+	u.Set(connection.FieldRefusedGeneration, v)
+	return u
+}
+
+// UpdateRefusedGeneration sets the "refused_generation" field to the value that was provided on create.
+func (u *ConnectionUpsert) UpdateRefusedGeneration() *ConnectionUpsert {
+	u.SetExcluded(connection.FieldRefusedGeneration)
+	return u
+}
+
+// AddRefusedGeneration adds v to the "refused_generation" field.
+func (u *ConnectionUpsert) AddRefusedGeneration(v int64) *ConnectionUpsert {
+	u.Add(connection.FieldRefusedGeneration, v)
+	return u
+}
+
+// ClearRefusedGeneration clears the value of the "refused_generation" field.
+func (u *ConnectionUpsert) ClearRefusedGeneration() *ConnectionUpsert {
+	u.SetNull(connection.FieldRefusedGeneration)
 	return u
 }
 
@@ -2282,6 +2360,55 @@ func (u *ConnectionUpsertOne) AddEventSequence(v int64) *ConnectionUpsertOne {
 func (u *ConnectionUpsertOne) UpdateEventSequence() *ConnectionUpsertOne {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.UpdateEventSequence()
+	})
+}
+
+// SetHeldBy sets the "held_by" field.
+func (u *ConnectionUpsertOne) SetHeldBy(v uuid.UUID) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetHeldBy(v)
+	})
+}
+
+// UpdateHeldBy sets the "held_by" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateHeldBy() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateHeldBy()
+	})
+}
+
+// ClearHeldBy clears the value of the "held_by" field.
+func (u *ConnectionUpsertOne) ClearHeldBy() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearHeldBy()
+	})
+}
+
+// SetRefusedGeneration sets the "refused_generation" field.
+func (u *ConnectionUpsertOne) SetRefusedGeneration(v int64) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetRefusedGeneration(v)
+	})
+}
+
+// AddRefusedGeneration adds v to the "refused_generation" field.
+func (u *ConnectionUpsertOne) AddRefusedGeneration(v int64) *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.AddRefusedGeneration(v)
+	})
+}
+
+// UpdateRefusedGeneration sets the "refused_generation" field to the value that was provided on create.
+func (u *ConnectionUpsertOne) UpdateRefusedGeneration() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateRefusedGeneration()
+	})
+}
+
+// ClearRefusedGeneration clears the value of the "refused_generation" field.
+func (u *ConnectionUpsertOne) ClearRefusedGeneration() *ConnectionUpsertOne {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearRefusedGeneration()
 	})
 }
 
@@ -3198,6 +3325,55 @@ func (u *ConnectionUpsertBulk) AddEventSequence(v int64) *ConnectionUpsertBulk {
 func (u *ConnectionUpsertBulk) UpdateEventSequence() *ConnectionUpsertBulk {
 	return u.Update(func(s *ConnectionUpsert) {
 		s.UpdateEventSequence()
+	})
+}
+
+// SetHeldBy sets the "held_by" field.
+func (u *ConnectionUpsertBulk) SetHeldBy(v uuid.UUID) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetHeldBy(v)
+	})
+}
+
+// UpdateHeldBy sets the "held_by" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateHeldBy() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateHeldBy()
+	})
+}
+
+// ClearHeldBy clears the value of the "held_by" field.
+func (u *ConnectionUpsertBulk) ClearHeldBy() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearHeldBy()
+	})
+}
+
+// SetRefusedGeneration sets the "refused_generation" field.
+func (u *ConnectionUpsertBulk) SetRefusedGeneration(v int64) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.SetRefusedGeneration(v)
+	})
+}
+
+// AddRefusedGeneration adds v to the "refused_generation" field.
+func (u *ConnectionUpsertBulk) AddRefusedGeneration(v int64) *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.AddRefusedGeneration(v)
+	})
+}
+
+// UpdateRefusedGeneration sets the "refused_generation" field to the value that was provided on create.
+func (u *ConnectionUpsertBulk) UpdateRefusedGeneration() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.UpdateRefusedGeneration()
+	})
+}
+
+// ClearRefusedGeneration clears the value of the "refused_generation" field.
+func (u *ConnectionUpsertBulk) ClearRefusedGeneration() *ConnectionUpsertBulk {
+	return u.Update(func(s *ConnectionUpsert) {
+		s.ClearRefusedGeneration()
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
+	"github.com/google/uuid"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/predicate"
 )
@@ -684,6 +685,53 @@ func (_u *ConnectionUpdate) AddEventSequence(v int64) *ConnectionUpdate {
 	return _u
 }
 
+// SetHeldBy sets the "held_by" field.
+func (_u *ConnectionUpdate) SetHeldBy(v uuid.UUID) *ConnectionUpdate {
+	_u.mutation.SetHeldBy(v)
+	return _u
+}
+
+// SetNillableHeldBy sets the "held_by" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableHeldBy(v *uuid.UUID) *ConnectionUpdate {
+	if v != nil {
+		_u.SetHeldBy(*v)
+	}
+	return _u
+}
+
+// ClearHeldBy clears the value of the "held_by" field.
+func (_u *ConnectionUpdate) ClearHeldBy() *ConnectionUpdate {
+	_u.mutation.ClearHeldBy()
+	return _u
+}
+
+// SetRefusedGeneration sets the "refused_generation" field.
+func (_u *ConnectionUpdate) SetRefusedGeneration(v int64) *ConnectionUpdate {
+	_u.mutation.ResetRefusedGeneration()
+	_u.mutation.SetRefusedGeneration(v)
+	return _u
+}
+
+// SetNillableRefusedGeneration sets the "refused_generation" field if the given value is not nil.
+func (_u *ConnectionUpdate) SetNillableRefusedGeneration(v *int64) *ConnectionUpdate {
+	if v != nil {
+		_u.SetRefusedGeneration(*v)
+	}
+	return _u
+}
+
+// AddRefusedGeneration adds value to the "refused_generation" field.
+func (_u *ConnectionUpdate) AddRefusedGeneration(v int64) *ConnectionUpdate {
+	_u.mutation.AddRefusedGeneration(v)
+	return _u
+}
+
+// ClearRefusedGeneration clears the value of the "refused_generation" field.
+func (_u *ConnectionUpdate) ClearRefusedGeneration() *ConnectionUpdate {
+	_u.mutation.ClearRefusedGeneration()
+	return _u
+}
+
 // Mutation returns the ConnectionMutation object of the builder.
 func (_u *ConnectionUpdate) Mutation() *ConnectionMutation {
 	return _u.mutation
@@ -950,6 +998,21 @@ func (_u *ConnectionUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if value, ok := _u.mutation.AddedEventSequence(); ok {
 		_spec.AddField(connection.FieldEventSequence, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.HeldBy(); ok {
+		_spec.SetField(connection.FieldHeldBy, field.TypeUUID, value)
+	}
+	if _u.mutation.HeldByCleared() {
+		_spec.ClearField(connection.FieldHeldBy, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.RefusedGeneration(); ok {
+		_spec.SetField(connection.FieldRefusedGeneration, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefusedGeneration(); ok {
+		_spec.AddField(connection.FieldRefusedGeneration, field.TypeInt64, value)
+	}
+	if _u.mutation.RefusedGenerationCleared() {
+		_spec.ClearField(connection.FieldRefusedGeneration, field.TypeInt64)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -1627,6 +1690,53 @@ func (_u *ConnectionUpdateOne) AddEventSequence(v int64) *ConnectionUpdateOne {
 	return _u
 }
 
+// SetHeldBy sets the "held_by" field.
+func (_u *ConnectionUpdateOne) SetHeldBy(v uuid.UUID) *ConnectionUpdateOne {
+	_u.mutation.SetHeldBy(v)
+	return _u
+}
+
+// SetNillableHeldBy sets the "held_by" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableHeldBy(v *uuid.UUID) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetHeldBy(*v)
+	}
+	return _u
+}
+
+// ClearHeldBy clears the value of the "held_by" field.
+func (_u *ConnectionUpdateOne) ClearHeldBy() *ConnectionUpdateOne {
+	_u.mutation.ClearHeldBy()
+	return _u
+}
+
+// SetRefusedGeneration sets the "refused_generation" field.
+func (_u *ConnectionUpdateOne) SetRefusedGeneration(v int64) *ConnectionUpdateOne {
+	_u.mutation.ResetRefusedGeneration()
+	_u.mutation.SetRefusedGeneration(v)
+	return _u
+}
+
+// SetNillableRefusedGeneration sets the "refused_generation" field if the given value is not nil.
+func (_u *ConnectionUpdateOne) SetNillableRefusedGeneration(v *int64) *ConnectionUpdateOne {
+	if v != nil {
+		_u.SetRefusedGeneration(*v)
+	}
+	return _u
+}
+
+// AddRefusedGeneration adds value to the "refused_generation" field.
+func (_u *ConnectionUpdateOne) AddRefusedGeneration(v int64) *ConnectionUpdateOne {
+	_u.mutation.AddRefusedGeneration(v)
+	return _u
+}
+
+// ClearRefusedGeneration clears the value of the "refused_generation" field.
+func (_u *ConnectionUpdateOne) ClearRefusedGeneration() *ConnectionUpdateOne {
+	_u.mutation.ClearRefusedGeneration()
+	return _u
+}
+
 // Mutation returns the ConnectionMutation object of the builder.
 func (_u *ConnectionUpdateOne) Mutation() *ConnectionMutation {
 	return _u.mutation
@@ -1923,6 +2033,21 @@ func (_u *ConnectionUpdateOne) sqlSave(ctx context.Context) (_node *Connection, 
 	}
 	if value, ok := _u.mutation.AddedEventSequence(); ok {
 		_spec.AddField(connection.FieldEventSequence, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.HeldBy(); ok {
+		_spec.SetField(connection.FieldHeldBy, field.TypeUUID, value)
+	}
+	if _u.mutation.HeldByCleared() {
+		_spec.ClearField(connection.FieldHeldBy, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.RefusedGeneration(); ok {
+		_spec.SetField(connection.FieldRefusedGeneration, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefusedGeneration(); ok {
+		_spec.AddField(connection.FieldRefusedGeneration, field.TypeInt64, value)
+	}
+	if _u.mutation.RefusedGenerationCleared() {
+		_spec.ClearField(connection.FieldRefusedGeneration, field.TypeInt64)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Connection{config: _u.config}

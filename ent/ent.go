@@ -16,10 +16,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/auditentry"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/connectionmetadata"
+	"github.com/tokenkeep/tokenkeep/ent/deathcount"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/hold"
 	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
@@ -90,10 +92,12 @@ func checkColumn(t, c string) error {
 			auditentry.Table:         auditentry.ValidColumn,
 			connection.Table:         connection.ValidColumn,
 			connectionmetadata.Table: connectionmetadata.ValidColumn,
+			deathcount.Table:         deathcount.ValidColumn,
 			escrow.Table:             escrow.ValidColumn,
 			event.Table:              event.ValidColumn,
 			grantattempt.Table:       grantattempt.ValidColumn,
 			grantlock.Table:          grantlock.ValidColumn,
+			hold.Table:               hold.ValidColumn,
 			keyrotation.Table:        keyrotation.ValidColumn,
 			oauthapp.Table:           oauthapp.ValidColumn,
 			revocationjob.Table:      revocationjob.ValidColumn,

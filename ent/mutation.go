@@ -17,10 +17,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/auditentry"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/connectionmetadata"
+	"github.com/tokenkeep/tokenkeep/ent/deathcount"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/hold"
 	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/predicate"
@@ -43,10 +45,12 @@ const (
 	TypeAuditEntry         = "AuditEntry"
 	TypeConnection         = "Connection"
 	TypeConnectionMetadata = "ConnectionMetadata"
+	TypeDeathCount         = "DeathCount"
 	TypeEscrow             = "Escrow"
 	TypeEvent              = "Event"
 	TypeGrantAttempt       = "GrantAttempt"
 	TypeGrantLock          = "GrantLock"
+	TypeHold               = "Hold"
 	TypeKeyRotation        = "KeyRotation"
 	TypeOAuthApp           = "OAuthApp"
 	TypeRevocationJob      = "RevocationJob"
@@ -1973,6 +1977,9 @@ type ConnectionMutation struct {
 	last_used_at            *time.Time
 	event_sequence          *int64
 	addevent_sequence       *int64
+	held_by                 *uuid.UUID
+	refused_generation      *int64
+	addrefused_generation   *int64
 	clearedFields           map[string]struct{}
 	app                     *uuid.UUID
 	clearedapp              bool
@@ -3949,6 +3956,125 @@ func (m *ConnectionMutation) ResetEventSequence() {
 	m.addevent_sequence = nil
 }
 
+// SetHeldBy sets the "held_by" field.
+func (m *ConnectionMutation) SetHeldBy(u uuid.UUID) {
+	m.held_by = &u
+}
+
+// HeldBy returns the value of the "held_by" field in the mutation.
+func (m *ConnectionMutation) HeldBy() (r uuid.UUID, exists bool) {
+	v := m.held_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeldBy returns the old "held_by" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldHeldBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeldBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeldBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeldBy: %w", err)
+	}
+	return oldValue.HeldBy, nil
+}
+
+// ClearHeldBy clears the value of the "held_by" field.
+func (m *ConnectionMutation) ClearHeldBy() {
+	m.held_by = nil
+	m.clearedFields[connection.FieldHeldBy] = struct{}{}
+}
+
+// HeldByCleared returns if the "held_by" field was cleared in this mutation.
+func (m *ConnectionMutation) HeldByCleared() bool {
+	_, ok := m.clearedFields[connection.FieldHeldBy]
+	return ok
+}
+
+// ResetHeldBy resets all changes to the "held_by" field.
+func (m *ConnectionMutation) ResetHeldBy() {
+	m.held_by = nil
+	delete(m.clearedFields, connection.FieldHeldBy)
+}
+
+// SetRefusedGeneration sets the "refused_generation" field.
+func (m *ConnectionMutation) SetRefusedGeneration(i int64) {
+	m.refused_generation = &i
+	m.addrefused_generation = nil
+}
+
+// RefusedGeneration returns the value of the "refused_generation" field in the mutation.
+func (m *ConnectionMutation) RefusedGeneration() (r int64, exists bool) {
+	v := m.refused_generation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefusedGeneration returns the old "refused_generation" field's value of the Connection entity.
+// If the Connection object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConnectionMutation) OldRefusedGeneration(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefusedGeneration is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefusedGeneration requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefusedGeneration: %w", err)
+	}
+	return oldValue.RefusedGeneration, nil
+}
+
+// AddRefusedGeneration adds i to the "refused_generation" field.
+func (m *ConnectionMutation) AddRefusedGeneration(i int64) {
+	if m.addrefused_generation != nil {
+		*m.addrefused_generation += i
+	} else {
+		m.addrefused_generation = &i
+	}
+}
+
+// AddedRefusedGeneration returns the value that was added to the "refused_generation" field in this mutation.
+func (m *ConnectionMutation) AddedRefusedGeneration() (r int64, exists bool) {
+	v := m.addrefused_generation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearRefusedGeneration clears the value of the "refused_generation" field.
+func (m *ConnectionMutation) ClearRefusedGeneration() {
+	m.refused_generation = nil
+	m.addrefused_generation = nil
+	m.clearedFields[connection.FieldRefusedGeneration] = struct{}{}
+}
+
+// RefusedGenerationCleared returns if the "refused_generation" field was cleared in this mutation.
+func (m *ConnectionMutation) RefusedGenerationCleared() bool {
+	_, ok := m.clearedFields[connection.FieldRefusedGeneration]
+	return ok
+}
+
+// ResetRefusedGeneration resets all changes to the "refused_generation" field.
+func (m *ConnectionMutation) ResetRefusedGeneration() {
+	m.refused_generation = nil
+	m.addrefused_generation = nil
+	delete(m.clearedFields, connection.FieldRefusedGeneration)
+}
+
 // ClearApp clears the "app" edge to the OAuthApp entity.
 func (m *ConnectionMutation) ClearApp() {
 	m.clearedapp = true
@@ -4010,7 +4136,7 @@ func (m *ConnectionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ConnectionMutation) Fields() []string {
-	fields := make([]string, 0, 40)
+	fields := make([]string, 0, 42)
 	if m.tenant_id != nil {
 		fields = append(fields, connection.FieldTenantID)
 	}
@@ -4131,6 +4257,12 @@ func (m *ConnectionMutation) Fields() []string {
 	if m.event_sequence != nil {
 		fields = append(fields, connection.FieldEventSequence)
 	}
+	if m.held_by != nil {
+		fields = append(fields, connection.FieldHeldBy)
+	}
+	if m.refused_generation != nil {
+		fields = append(fields, connection.FieldRefusedGeneration)
+	}
 	return fields
 }
 
@@ -4219,6 +4351,10 @@ func (m *ConnectionMutation) Field(name string) (ent.Value, bool) {
 		return m.LastUsedAt()
 	case connection.FieldEventSequence:
 		return m.EventSequence()
+	case connection.FieldHeldBy:
+		return m.HeldBy()
+	case connection.FieldRefusedGeneration:
+		return m.RefusedGeneration()
 	}
 	return nil, false
 }
@@ -4308,6 +4444,10 @@ func (m *ConnectionMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldLastUsedAt(ctx)
 	case connection.FieldEventSequence:
 		return m.OldEventSequence(ctx)
+	case connection.FieldHeldBy:
+		return m.OldHeldBy(ctx)
+	case connection.FieldRefusedGeneration:
+		return m.OldRefusedGeneration(ctx)
 	}
 	return nil, fmt.Errorf("unknown Connection field %s", name)
 }
@@ -4597,6 +4737,20 @@ func (m *ConnectionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetEventSequence(v)
 		return nil
+	case connection.FieldHeldBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeldBy(v)
+		return nil
+	case connection.FieldRefusedGeneration:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefusedGeneration(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Connection field %s", name)
 }
@@ -4623,6 +4777,9 @@ func (m *ConnectionMutation) AddedFields() []string {
 	if m.addevent_sequence != nil {
 		fields = append(fields, connection.FieldEventSequence)
 	}
+	if m.addrefused_generation != nil {
+		fields = append(fields, connection.FieldRefusedGeneration)
+	}
 	return fields
 }
 
@@ -4643,6 +4800,8 @@ func (m *ConnectionMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedClaimedUntilMs()
 	case connection.FieldEventSequence:
 		return m.AddedEventSequence()
+	case connection.FieldRefusedGeneration:
+		return m.AddedRefusedGeneration()
 	}
 	return nil, false
 }
@@ -4693,6 +4852,13 @@ func (m *ConnectionMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddEventSequence(v)
+		return nil
+	case connection.FieldRefusedGeneration:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefusedGeneration(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Connection numeric field %s", name)
@@ -4767,6 +4933,12 @@ func (m *ConnectionMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(connection.FieldLastUsedAt) {
 		fields = append(fields, connection.FieldLastUsedAt)
+	}
+	if m.FieldCleared(connection.FieldHeldBy) {
+		fields = append(fields, connection.FieldHeldBy)
+	}
+	if m.FieldCleared(connection.FieldRefusedGeneration) {
+		fields = append(fields, connection.FieldRefusedGeneration)
 	}
 	return fields
 }
@@ -4847,6 +5019,12 @@ func (m *ConnectionMutation) ClearField(name string) error {
 		return nil
 	case connection.FieldLastUsedAt:
 		m.ClearLastUsedAt()
+		return nil
+	case connection.FieldHeldBy:
+		m.ClearHeldBy()
+		return nil
+	case connection.FieldRefusedGeneration:
+		m.ClearRefusedGeneration()
 		return nil
 	}
 	return fmt.Errorf("unknown Connection nullable field %s", name)
@@ -4975,6 +5153,12 @@ func (m *ConnectionMutation) ResetField(name string) error {
 		return nil
 	case connection.FieldEventSequence:
 		m.ResetEventSequence()
+		return nil
+	case connection.FieldHeldBy:
+		m.ResetHeldBy()
+		return nil
+	case connection.FieldRefusedGeneration:
+		m.ResetRefusedGeneration()
 		return nil
 	}
 	return fmt.Errorf("unknown Connection field %s", name)
@@ -5600,6 +5784,635 @@ func (m *ConnectionMetadataMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown ConnectionMetadata edge %s", name)
+}
+
+// DeathCountMutation represents an operation that mutates the DeathCount nodes in the graph.
+type DeathCountMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	started_ms    *int64
+	addstarted_ms *int64
+	deaths        *int64
+	adddeaths     *int64
+	earlier       *int64
+	addearlier    *int64
+	connected     *int64
+	addconnected  *int64
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*DeathCount, error)
+	predicates    []predicate.DeathCount
+}
+
+var _ ent.Mutation = (*DeathCountMutation)(nil)
+
+// deathcountOption allows management of the mutation configuration using functional options.
+type deathcountOption func(*DeathCountMutation)
+
+// newDeathCountMutation creates new mutation for the DeathCount entity.
+func newDeathCountMutation(c config, op Op, opts ...deathcountOption) *DeathCountMutation {
+	m := &DeathCountMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDeathCount,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDeathCountID sets the ID field of the mutation.
+func withDeathCountID(id string) deathcountOption {
+	return func(m *DeathCountMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DeathCount
+		)
+		m.oldValue = func(ctx context.Context) (*DeathCount, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DeathCount.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDeathCount sets the old DeathCount of the mutation.
+func withDeathCount(node *DeathCount) deathcountOption {
+	return func(m *DeathCountMutation) {
+		m.oldValue = func(context.Context) (*DeathCount, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DeathCountMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DeathCountMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DeathCount entities.
+func (m *DeathCountMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DeathCountMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DeathCountMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DeathCount.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetStartedMs sets the "started_ms" field.
+func (m *DeathCountMutation) SetStartedMs(i int64) {
+	m.started_ms = &i
+	m.addstarted_ms = nil
+}
+
+// StartedMs returns the value of the "started_ms" field in the mutation.
+func (m *DeathCountMutation) StartedMs() (r int64, exists bool) {
+	v := m.started_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedMs returns the old "started_ms" field's value of the DeathCount entity.
+// If the DeathCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeathCountMutation) OldStartedMs(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedMs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedMs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedMs: %w", err)
+	}
+	return oldValue.StartedMs, nil
+}
+
+// AddStartedMs adds i to the "started_ms" field.
+func (m *DeathCountMutation) AddStartedMs(i int64) {
+	if m.addstarted_ms != nil {
+		*m.addstarted_ms += i
+	} else {
+		m.addstarted_ms = &i
+	}
+}
+
+// AddedStartedMs returns the value that was added to the "started_ms" field in this mutation.
+func (m *DeathCountMutation) AddedStartedMs() (r int64, exists bool) {
+	v := m.addstarted_ms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetStartedMs resets all changes to the "started_ms" field.
+func (m *DeathCountMutation) ResetStartedMs() {
+	m.started_ms = nil
+	m.addstarted_ms = nil
+}
+
+// SetDeaths sets the "deaths" field.
+func (m *DeathCountMutation) SetDeaths(i int64) {
+	m.deaths = &i
+	m.adddeaths = nil
+}
+
+// Deaths returns the value of the "deaths" field in the mutation.
+func (m *DeathCountMutation) Deaths() (r int64, exists bool) {
+	v := m.deaths
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeaths returns the old "deaths" field's value of the DeathCount entity.
+// If the DeathCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeathCountMutation) OldDeaths(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeaths is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeaths requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeaths: %w", err)
+	}
+	return oldValue.Deaths, nil
+}
+
+// AddDeaths adds i to the "deaths" field.
+func (m *DeathCountMutation) AddDeaths(i int64) {
+	if m.adddeaths != nil {
+		*m.adddeaths += i
+	} else {
+		m.adddeaths = &i
+	}
+}
+
+// AddedDeaths returns the value that was added to the "deaths" field in this mutation.
+func (m *DeathCountMutation) AddedDeaths() (r int64, exists bool) {
+	v := m.adddeaths
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDeaths resets all changes to the "deaths" field.
+func (m *DeathCountMutation) ResetDeaths() {
+	m.deaths = nil
+	m.adddeaths = nil
+}
+
+// SetEarlier sets the "earlier" field.
+func (m *DeathCountMutation) SetEarlier(i int64) {
+	m.earlier = &i
+	m.addearlier = nil
+}
+
+// Earlier returns the value of the "earlier" field in the mutation.
+func (m *DeathCountMutation) Earlier() (r int64, exists bool) {
+	v := m.earlier
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEarlier returns the old "earlier" field's value of the DeathCount entity.
+// If the DeathCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeathCountMutation) OldEarlier(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEarlier is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEarlier requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEarlier: %w", err)
+	}
+	return oldValue.Earlier, nil
+}
+
+// AddEarlier adds i to the "earlier" field.
+func (m *DeathCountMutation) AddEarlier(i int64) {
+	if m.addearlier != nil {
+		*m.addearlier += i
+	} else {
+		m.addearlier = &i
+	}
+}
+
+// AddedEarlier returns the value that was added to the "earlier" field in this mutation.
+func (m *DeathCountMutation) AddedEarlier() (r int64, exists bool) {
+	v := m.addearlier
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetEarlier resets all changes to the "earlier" field.
+func (m *DeathCountMutation) ResetEarlier() {
+	m.earlier = nil
+	m.addearlier = nil
+}
+
+// SetConnected sets the "connected" field.
+func (m *DeathCountMutation) SetConnected(i int64) {
+	m.connected = &i
+	m.addconnected = nil
+}
+
+// Connected returns the value of the "connected" field in the mutation.
+func (m *DeathCountMutation) Connected() (r int64, exists bool) {
+	v := m.connected
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConnected returns the old "connected" field's value of the DeathCount entity.
+// If the DeathCount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeathCountMutation) OldConnected(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConnected is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConnected requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConnected: %w", err)
+	}
+	return oldValue.Connected, nil
+}
+
+// AddConnected adds i to the "connected" field.
+func (m *DeathCountMutation) AddConnected(i int64) {
+	if m.addconnected != nil {
+		*m.addconnected += i
+	} else {
+		m.addconnected = &i
+	}
+}
+
+// AddedConnected returns the value that was added to the "connected" field in this mutation.
+func (m *DeathCountMutation) AddedConnected() (r int64, exists bool) {
+	v := m.addconnected
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetConnected resets all changes to the "connected" field.
+func (m *DeathCountMutation) ResetConnected() {
+	m.connected = nil
+	m.addconnected = nil
+}
+
+// Where appends a list predicates to the DeathCountMutation builder.
+func (m *DeathCountMutation) Where(ps ...predicate.DeathCount) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DeathCountMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DeathCountMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DeathCount, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DeathCountMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DeathCountMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DeathCount).
+func (m *DeathCountMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DeathCountMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m.started_ms != nil {
+		fields = append(fields, deathcount.FieldStartedMs)
+	}
+	if m.deaths != nil {
+		fields = append(fields, deathcount.FieldDeaths)
+	}
+	if m.earlier != nil {
+		fields = append(fields, deathcount.FieldEarlier)
+	}
+	if m.connected != nil {
+		fields = append(fields, deathcount.FieldConnected)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DeathCountMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case deathcount.FieldStartedMs:
+		return m.StartedMs()
+	case deathcount.FieldDeaths:
+		return m.Deaths()
+	case deathcount.FieldEarlier:
+		return m.Earlier()
+	case deathcount.FieldConnected:
+		return m.Connected()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DeathCountMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case deathcount.FieldStartedMs:
+		return m.OldStartedMs(ctx)
+	case deathcount.FieldDeaths:
+		return m.OldDeaths(ctx)
+	case deathcount.FieldEarlier:
+		return m.OldEarlier(ctx)
+	case deathcount.FieldConnected:
+		return m.OldConnected(ctx)
+	}
+	return nil, fmt.Errorf("unknown DeathCount field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeathCountMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case deathcount.FieldStartedMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedMs(v)
+		return nil
+	case deathcount.FieldDeaths:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeaths(v)
+		return nil
+	case deathcount.FieldEarlier:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEarlier(v)
+		return nil
+	case deathcount.FieldConnected:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConnected(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DeathCount field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DeathCountMutation) AddedFields() []string {
+	var fields []string
+	if m.addstarted_ms != nil {
+		fields = append(fields, deathcount.FieldStartedMs)
+	}
+	if m.adddeaths != nil {
+		fields = append(fields, deathcount.FieldDeaths)
+	}
+	if m.addearlier != nil {
+		fields = append(fields, deathcount.FieldEarlier)
+	}
+	if m.addconnected != nil {
+		fields = append(fields, deathcount.FieldConnected)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DeathCountMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case deathcount.FieldStartedMs:
+		return m.AddedStartedMs()
+	case deathcount.FieldDeaths:
+		return m.AddedDeaths()
+	case deathcount.FieldEarlier:
+		return m.AddedEarlier()
+	case deathcount.FieldConnected:
+		return m.AddedConnected()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DeathCountMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case deathcount.FieldStartedMs:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddStartedMs(v)
+		return nil
+	case deathcount.FieldDeaths:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDeaths(v)
+		return nil
+	case deathcount.FieldEarlier:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEarlier(v)
+		return nil
+	case deathcount.FieldConnected:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddConnected(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DeathCount numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DeathCountMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DeathCountMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DeathCountMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown DeathCount nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DeathCountMutation) ResetField(name string) error {
+	switch name {
+	case deathcount.FieldStartedMs:
+		m.ResetStartedMs()
+		return nil
+	case deathcount.FieldDeaths:
+		m.ResetDeaths()
+		return nil
+	case deathcount.FieldEarlier:
+		m.ResetEarlier()
+		return nil
+	case deathcount.FieldConnected:
+		m.ResetConnected()
+		return nil
+	}
+	return fmt.Errorf("unknown DeathCount field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DeathCountMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DeathCountMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DeathCountMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DeathCountMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DeathCountMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DeathCountMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DeathCountMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DeathCount unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DeathCountMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DeathCount edge %s", name)
 }
 
 // EscrowMutation represents an operation that mutates the Escrow nodes in the graph.
@@ -9228,6 +10041,866 @@ func (m *GrantLockMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *GrantLockMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown GrantLock edge %s", name)
+}
+
+// HoldMutation represents an operation that mutates the Hold nodes in the graph.
+type HoldMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	subject       *string
+	state         *hold.State
+	reason        *string
+	stopped       *int64
+	addstopped    *int64
+	raised_at     *time.Time
+	last_held_at  *time.Time
+	decided_at    *time.Time
+	decided_by    *string
+	lets_until    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*Hold, error)
+	predicates    []predicate.Hold
+}
+
+var _ ent.Mutation = (*HoldMutation)(nil)
+
+// holdOption allows management of the mutation configuration using functional options.
+type holdOption func(*HoldMutation)
+
+// newHoldMutation creates new mutation for the Hold entity.
+func newHoldMutation(c config, op Op, opts ...holdOption) *HoldMutation {
+	m := &HoldMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeHold,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withHoldID sets the ID field of the mutation.
+func withHoldID(id uuid.UUID) holdOption {
+	return func(m *HoldMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Hold
+		)
+		m.oldValue = func(ctx context.Context) (*Hold, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Hold.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withHold sets the old Hold of the mutation.
+func withHold(node *Hold) holdOption {
+	return func(m *HoldMutation) {
+		m.oldValue = func(context.Context) (*Hold, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m HoldMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m HoldMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Hold entities.
+func (m *HoldMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *HoldMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *HoldMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Hold.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetSubject sets the "subject" field.
+func (m *HoldMutation) SetSubject(s string) {
+	m.subject = &s
+}
+
+// Subject returns the value of the "subject" field in the mutation.
+func (m *HoldMutation) Subject() (r string, exists bool) {
+	v := m.subject
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubject returns the old "subject" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldSubject(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubject is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubject requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubject: %w", err)
+	}
+	return oldValue.Subject, nil
+}
+
+// ResetSubject resets all changes to the "subject" field.
+func (m *HoldMutation) ResetSubject() {
+	m.subject = nil
+}
+
+// SetState sets the "state" field.
+func (m *HoldMutation) SetState(h hold.State) {
+	m.state = &h
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *HoldMutation) State() (r hold.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldState(ctx context.Context) (v hold.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *HoldMutation) ResetState() {
+	m.state = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *HoldMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *HoldMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *HoldMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetStopped sets the "stopped" field.
+func (m *HoldMutation) SetStopped(i int64) {
+	m.stopped = &i
+	m.addstopped = nil
+}
+
+// Stopped returns the value of the "stopped" field in the mutation.
+func (m *HoldMutation) Stopped() (r int64, exists bool) {
+	v := m.stopped
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStopped returns the old "stopped" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldStopped(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStopped is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStopped requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStopped: %w", err)
+	}
+	return oldValue.Stopped, nil
+}
+
+// AddStopped adds i to the "stopped" field.
+func (m *HoldMutation) AddStopped(i int64) {
+	if m.addstopped != nil {
+		*m.addstopped += i
+	} else {
+		m.addstopped = &i
+	}
+}
+
+// AddedStopped returns the value that was added to the "stopped" field in this mutation.
+func (m *HoldMutation) AddedStopped() (r int64, exists bool) {
+	v := m.addstopped
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetStopped resets all changes to the "stopped" field.
+func (m *HoldMutation) ResetStopped() {
+	m.stopped = nil
+	m.addstopped = nil
+}
+
+// SetRaisedAt sets the "raised_at" field.
+func (m *HoldMutation) SetRaisedAt(t time.Time) {
+	m.raised_at = &t
+}
+
+// RaisedAt returns the value of the "raised_at" field in the mutation.
+func (m *HoldMutation) RaisedAt() (r time.Time, exists bool) {
+	v := m.raised_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRaisedAt returns the old "raised_at" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldRaisedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRaisedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRaisedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRaisedAt: %w", err)
+	}
+	return oldValue.RaisedAt, nil
+}
+
+// ResetRaisedAt resets all changes to the "raised_at" field.
+func (m *HoldMutation) ResetRaisedAt() {
+	m.raised_at = nil
+}
+
+// SetLastHeldAt sets the "last_held_at" field.
+func (m *HoldMutation) SetLastHeldAt(t time.Time) {
+	m.last_held_at = &t
+}
+
+// LastHeldAt returns the value of the "last_held_at" field in the mutation.
+func (m *HoldMutation) LastHeldAt() (r time.Time, exists bool) {
+	v := m.last_held_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastHeldAt returns the old "last_held_at" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldLastHeldAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastHeldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastHeldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastHeldAt: %w", err)
+	}
+	return oldValue.LastHeldAt, nil
+}
+
+// ResetLastHeldAt resets all changes to the "last_held_at" field.
+func (m *HoldMutation) ResetLastHeldAt() {
+	m.last_held_at = nil
+}
+
+// SetDecidedAt sets the "decided_at" field.
+func (m *HoldMutation) SetDecidedAt(t time.Time) {
+	m.decided_at = &t
+}
+
+// DecidedAt returns the value of the "decided_at" field in the mutation.
+func (m *HoldMutation) DecidedAt() (r time.Time, exists bool) {
+	v := m.decided_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedAt returns the old "decided_at" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldDecidedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedAt: %w", err)
+	}
+	return oldValue.DecidedAt, nil
+}
+
+// ClearDecidedAt clears the value of the "decided_at" field.
+func (m *HoldMutation) ClearDecidedAt() {
+	m.decided_at = nil
+	m.clearedFields[hold.FieldDecidedAt] = struct{}{}
+}
+
+// DecidedAtCleared returns if the "decided_at" field was cleared in this mutation.
+func (m *HoldMutation) DecidedAtCleared() bool {
+	_, ok := m.clearedFields[hold.FieldDecidedAt]
+	return ok
+}
+
+// ResetDecidedAt resets all changes to the "decided_at" field.
+func (m *HoldMutation) ResetDecidedAt() {
+	m.decided_at = nil
+	delete(m.clearedFields, hold.FieldDecidedAt)
+}
+
+// SetDecidedBy sets the "decided_by" field.
+func (m *HoldMutation) SetDecidedBy(s string) {
+	m.decided_by = &s
+}
+
+// DecidedBy returns the value of the "decided_by" field in the mutation.
+func (m *HoldMutation) DecidedBy() (r string, exists bool) {
+	v := m.decided_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedBy returns the old "decided_by" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldDecidedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedBy: %w", err)
+	}
+	return oldValue.DecidedBy, nil
+}
+
+// ClearDecidedBy clears the value of the "decided_by" field.
+func (m *HoldMutation) ClearDecidedBy() {
+	m.decided_by = nil
+	m.clearedFields[hold.FieldDecidedBy] = struct{}{}
+}
+
+// DecidedByCleared returns if the "decided_by" field was cleared in this mutation.
+func (m *HoldMutation) DecidedByCleared() bool {
+	_, ok := m.clearedFields[hold.FieldDecidedBy]
+	return ok
+}
+
+// ResetDecidedBy resets all changes to the "decided_by" field.
+func (m *HoldMutation) ResetDecidedBy() {
+	m.decided_by = nil
+	delete(m.clearedFields, hold.FieldDecidedBy)
+}
+
+// SetLetsUntil sets the "lets_until" field.
+func (m *HoldMutation) SetLetsUntil(t time.Time) {
+	m.lets_until = &t
+}
+
+// LetsUntil returns the value of the "lets_until" field in the mutation.
+func (m *HoldMutation) LetsUntil() (r time.Time, exists bool) {
+	v := m.lets_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLetsUntil returns the old "lets_until" field's value of the Hold entity.
+// If the Hold object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldMutation) OldLetsUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLetsUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLetsUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLetsUntil: %w", err)
+	}
+	return oldValue.LetsUntil, nil
+}
+
+// ClearLetsUntil clears the value of the "lets_until" field.
+func (m *HoldMutation) ClearLetsUntil() {
+	m.lets_until = nil
+	m.clearedFields[hold.FieldLetsUntil] = struct{}{}
+}
+
+// LetsUntilCleared returns if the "lets_until" field was cleared in this mutation.
+func (m *HoldMutation) LetsUntilCleared() bool {
+	_, ok := m.clearedFields[hold.FieldLetsUntil]
+	return ok
+}
+
+// ResetLetsUntil resets all changes to the "lets_until" field.
+func (m *HoldMutation) ResetLetsUntil() {
+	m.lets_until = nil
+	delete(m.clearedFields, hold.FieldLetsUntil)
+}
+
+// Where appends a list predicates to the HoldMutation builder.
+func (m *HoldMutation) Where(ps ...predicate.Hold) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the HoldMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *HoldMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Hold, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *HoldMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *HoldMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Hold).
+func (m *HoldMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *HoldMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.subject != nil {
+		fields = append(fields, hold.FieldSubject)
+	}
+	if m.state != nil {
+		fields = append(fields, hold.FieldState)
+	}
+	if m.reason != nil {
+		fields = append(fields, hold.FieldReason)
+	}
+	if m.stopped != nil {
+		fields = append(fields, hold.FieldStopped)
+	}
+	if m.raised_at != nil {
+		fields = append(fields, hold.FieldRaisedAt)
+	}
+	if m.last_held_at != nil {
+		fields = append(fields, hold.FieldLastHeldAt)
+	}
+	if m.decided_at != nil {
+		fields = append(fields, hold.FieldDecidedAt)
+	}
+	if m.decided_by != nil {
+		fields = append(fields, hold.FieldDecidedBy)
+	}
+	if m.lets_until != nil {
+		fields = append(fields, hold.FieldLetsUntil)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *HoldMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case hold.FieldSubject:
+		return m.Subject()
+	case hold.FieldState:
+		return m.State()
+	case hold.FieldReason:
+		return m.Reason()
+	case hold.FieldStopped:
+		return m.Stopped()
+	case hold.FieldRaisedAt:
+		return m.RaisedAt()
+	case hold.FieldLastHeldAt:
+		return m.LastHeldAt()
+	case hold.FieldDecidedAt:
+		return m.DecidedAt()
+	case hold.FieldDecidedBy:
+		return m.DecidedBy()
+	case hold.FieldLetsUntil:
+		return m.LetsUntil()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *HoldMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case hold.FieldSubject:
+		return m.OldSubject(ctx)
+	case hold.FieldState:
+		return m.OldState(ctx)
+	case hold.FieldReason:
+		return m.OldReason(ctx)
+	case hold.FieldStopped:
+		return m.OldStopped(ctx)
+	case hold.FieldRaisedAt:
+		return m.OldRaisedAt(ctx)
+	case hold.FieldLastHeldAt:
+		return m.OldLastHeldAt(ctx)
+	case hold.FieldDecidedAt:
+		return m.OldDecidedAt(ctx)
+	case hold.FieldDecidedBy:
+		return m.OldDecidedBy(ctx)
+	case hold.FieldLetsUntil:
+		return m.OldLetsUntil(ctx)
+	}
+	return nil, fmt.Errorf("unknown Hold field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *HoldMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case hold.FieldSubject:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubject(v)
+		return nil
+	case hold.FieldState:
+		v, ok := value.(hold.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case hold.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case hold.FieldStopped:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStopped(v)
+		return nil
+	case hold.FieldRaisedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRaisedAt(v)
+		return nil
+	case hold.FieldLastHeldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastHeldAt(v)
+		return nil
+	case hold.FieldDecidedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedAt(v)
+		return nil
+	case hold.FieldDecidedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedBy(v)
+		return nil
+	case hold.FieldLetsUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLetsUntil(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Hold field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *HoldMutation) AddedFields() []string {
+	var fields []string
+	if m.addstopped != nil {
+		fields = append(fields, hold.FieldStopped)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *HoldMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case hold.FieldStopped:
+		return m.AddedStopped()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *HoldMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case hold.FieldStopped:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddStopped(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Hold numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *HoldMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(hold.FieldDecidedAt) {
+		fields = append(fields, hold.FieldDecidedAt)
+	}
+	if m.FieldCleared(hold.FieldDecidedBy) {
+		fields = append(fields, hold.FieldDecidedBy)
+	}
+	if m.FieldCleared(hold.FieldLetsUntil) {
+		fields = append(fields, hold.FieldLetsUntil)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *HoldMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *HoldMutation) ClearField(name string) error {
+	switch name {
+	case hold.FieldDecidedAt:
+		m.ClearDecidedAt()
+		return nil
+	case hold.FieldDecidedBy:
+		m.ClearDecidedBy()
+		return nil
+	case hold.FieldLetsUntil:
+		m.ClearLetsUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown Hold nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *HoldMutation) ResetField(name string) error {
+	switch name {
+	case hold.FieldSubject:
+		m.ResetSubject()
+		return nil
+	case hold.FieldState:
+		m.ResetState()
+		return nil
+	case hold.FieldReason:
+		m.ResetReason()
+		return nil
+	case hold.FieldStopped:
+		m.ResetStopped()
+		return nil
+	case hold.FieldRaisedAt:
+		m.ResetRaisedAt()
+		return nil
+	case hold.FieldLastHeldAt:
+		m.ResetLastHeldAt()
+		return nil
+	case hold.FieldDecidedAt:
+		m.ResetDecidedAt()
+		return nil
+	case hold.FieldDecidedBy:
+		m.ResetDecidedBy()
+		return nil
+	case hold.FieldLetsUntil:
+		m.ResetLetsUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown Hold field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *HoldMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *HoldMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *HoldMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *HoldMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *HoldMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *HoldMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *HoldMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Hold unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *HoldMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Hold edge %s", name)
 }
 
 // KeyRotationMutation represents an operation that mutates the KeyRotation nodes in the graph.

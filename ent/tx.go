@@ -22,6 +22,8 @@ type Tx struct {
 	Connection *ConnectionClient
 	// ConnectionMetadata is the client for interacting with the ConnectionMetadata builders.
 	ConnectionMetadata *ConnectionMetadataClient
+	// DeathCount is the client for interacting with the DeathCount builders.
+	DeathCount *DeathCountClient
 	// Escrow is the client for interacting with the Escrow builders.
 	Escrow *EscrowClient
 	// Event is the client for interacting with the Event builders.
@@ -30,6 +32,8 @@ type Tx struct {
 	GrantAttempt *GrantAttemptClient
 	// GrantLock is the client for interacting with the GrantLock builders.
 	GrantLock *GrantLockClient
+	// Hold is the client for interacting with the Hold builders.
+	Hold *HoldClient
 	// KeyRotation is the client for interacting with the KeyRotation builders.
 	KeyRotation *KeyRotationClient
 	// OAuthApp is the client for interacting with the OAuthApp builders.
@@ -177,10 +181,12 @@ func (tx *Tx) init() {
 	tx.AuditEntry = NewAuditEntryClient(tx.config)
 	tx.Connection = NewConnectionClient(tx.config)
 	tx.ConnectionMetadata = NewConnectionMetadataClient(tx.config)
+	tx.DeathCount = NewDeathCountClient(tx.config)
 	tx.Escrow = NewEscrowClient(tx.config)
 	tx.Event = NewEventClient(tx.config)
 	tx.GrantAttempt = NewGrantAttemptClient(tx.config)
 	tx.GrantLock = NewGrantLockClient(tx.config)
+	tx.Hold = NewHoldClient(tx.config)
 	tx.KeyRotation = NewKeyRotationClient(tx.config)
 	tx.OAuthApp = NewOAuthAppClient(tx.config)
 	tx.RevocationJob = NewRevocationJobClient(tx.config)

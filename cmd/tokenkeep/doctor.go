@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/internal/database"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/outbound"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
@@ -57,7 +58,7 @@ var errSkipped = errors.New("not checked, for want of the above")
 func (c *doctorCmd) Run(t *terminal, sig signals) error {
 	p := &patient{}
 	failed := 0
-	checks := slices.Concat([]check{c.checkPublic, c.checkDatabase, c.checkMigrations}, c.vaultChecks(), []check{c.checkOperator, c.checkProviders})
+	checks := slices.Concat([]check{c.checkPublic, c.checkDatabase, c.checkMigrations}, c.vaultChecks(), []check{c.checkOperator, c.checkProviders, c.checkHolds})
 	for _, check := range checks {
 		holds, err := check(sig.stop, p)
 		line := "✓ " + holds
@@ -217,4 +218,24 @@ func reachable(ctx context.Context, p provider.Provider, allow []netip.Prefix) e
 		}
 	}
 	return nil
+}
+
+// checkHolds tells of incidents that wait for a decision.
+func (c *doctorCmd) checkHolds(ctx context.Context, p *patient) (string, error) {
+	if p.db == nil || migrated(ctx, p.db) != nil {
+		return "", fmt.Errorf("holds: %w", errSkipped)
+	}
+	operator := tenant.NewContext(ctx, &tenant.Viewer{IsOperator: true})
+	standing, err := hold.New(hold.Options{DB: p.db}).List(operator, true)
+	if err != nil {
+		return "", err
+	}
+	if len(standing) == 0 {
+		return "no connection is kept from ending by a hold", nil
+	}
+	var lines []error
+	for _, h := range standing {
+		lines = append(lines, fmt.Errorf("%s keeps %d connections of %s from ending (%s): %s", hold.Name(h.Hold), h.Kept, hold.Subject(h.Subject), h.Reason, hold.Advice(h.Hold)))
+	}
+	return "", errors.Join(lines...)
 }

@@ -26,6 +26,7 @@ type commands struct {
 	Doctor      doctorCmd      `cmd:"" help:"Check the settings of serve and say how to mend what is wrong."`
 	Verify      verifyCmd      `cmd:"" help:"Compare what database and vault hold, and mend it after a restore."`
 	Vault       vaultCmd       `cmd:"" help:"Make a HashiCorp Vault ready; move everything between it and the embedded vault."`
+	Hold        holdCmd        `cmd:"" help:"Decide about connections that are kept from ending because that looks like an incident."`
 	Rootkey     rootkeyCmd     `cmd:"" help:"Make the key that opens the embedded vault."`
 	Rekey       rekeyCmd       `cmd:"" help:"Put the embedded vault under another root key."`
 	Operatorkey operatorkeyCmd `cmd:"" help:"Make the key that creates tenants."`

@@ -18,6 +18,7 @@ type serveCmd struct {
 	providerSettings
 	refreshSettings
 	outboundSettings
+	holdSettings
 	Playground    bool       `env:"TOKENKEEP_PLAYGROUND" negatable:"" help:"Serve a page at /playground to try queries in a browser (off)."`
 	Introspection bool       `env:"TOKENKEEP_INTROSPECTION" default:"true" negatable:"" help:"Let anybody read the schema, which is public, and suggest names in errors (on)."`
 	LogLevel      slog.Level `env:"TOKENKEEP_LOG_LEVEL" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default}). Logs go to standard error."`
@@ -73,6 +74,9 @@ func (c *serveCmd) serve(sig signals, p parts) error {
 func (c *serveCmd) parts(ctx context.Context, log *slog.Logger) (p parts, err error) {
 	p.log = log
 	if p.publicURL, err = c.base(); err != nil {
+		return p, err
+	}
+	if p.holdPolicy, err = c.policy(); err != nil {
 		return p, err
 	}
 	if err := c.vaultSettings.check(); err != nil {

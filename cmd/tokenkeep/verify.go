@@ -16,6 +16,8 @@ type verifyCmd struct {
 	appSettings
 	Repair bool   `help:"Mend what can be mended, and say so line by line."`
 	Tenant string `placeholder:"ten_..." help:"Only this tenant."`
+
+	ConfirmRollback bool `help:"Confirm that there is no newer vault: connections whose tokens were rolled back or lost may end, and their users must connect again. Does nothing else."`
 }
 
 // Help is what --help says beside the flags.
@@ -27,7 +29,10 @@ doubt. Each line is a finding: what is wrong, and what --repair does about it. E
 ` + adminHelp + `
 
 It may run beside a service: what looks wrong is looked at again under the grant's lock, and mended under it. No token is
-spent. After a restore of the vault run it before the service is started again.`
+spent. After a restore of the vault run it before the service is started again.
+
+While a vault is older than the database, the connections concerned are held: none of them ends before an operator says
+--confirm-rollback, or the newer vault is back.`
 }
 
 // errFindings ends a run that left something; the lines above it say what.
@@ -42,6 +47,9 @@ func (c *verifyCmd) Run(t *terminal, sig signals) error {
 			return err
 		}
 	}
+	if c.ConfirmRollback {
+		return c.confirm(t, sig)
+	}
 	return c.do(sig.stop, func(ctx context.Context, s *service) error {
 		v := verify.New(verify.Options{DB: s.db, Vault: s.vault, Connections: s.connections, Repair: c.Repair,
 			Report: func(f verify.Finding) error { return c.line(t, f) }})
@@ -52,6 +60,20 @@ func (c *verifyCmd) Run(t *terminal, sig signals) error {
 			return err
 		}
 		return c.end(t, summary)
+	})
+}
+
+// confirm ends the hold that a rolled back store raised.
+func (c *verifyCmd) confirm(t *terminal, sig signals) error {
+	if c.Repair || c.Tenant != "" {
+		return errors.New("--confirm-rollback is for the whole fleet and mends nothing by itself: give it alone")
+	}
+	return c.do(sig.stop, func(ctx context.Context, s *service) error {
+		h, err := s.holds.ConfirmRollback(ctx)
+		if err != nil {
+			return err
+		}
+		return c.printHold(t, h)
 	})
 }
 

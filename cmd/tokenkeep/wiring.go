@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/deletion"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/outbound"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
@@ -38,6 +39,8 @@ type parts struct {
 	refresh   refreshSettings
 	// reachable are the ranges off the public internet where providers may be called.
 	reachable []netip.Prefix
+	// holdPolicy is when holds are raised; zero means the defaults.
+	holdPolicy hold.Policy
 	// publicURL is where callers and providers reach the service.
 	publicURL string
 	log       *slog.Logger
@@ -64,6 +67,8 @@ type service struct {
 	tenancy     *tenancy.Service
 	apps        *app.Service
 	connections *connection.Service
+	holds       *hold.Service
+	watcher     *hold.Watcher
 	sweeper     *grant.Sweeper
 	// scheduler is nil where this process renews nothing ahead of need.
 	scheduler *refresh.Scheduler
@@ -75,9 +80,11 @@ type service struct {
 func wire(p parts) (*service, error) {
 	tenants := tenancy.New(tenancy.Options{DB: p.db, Vault: p.vault, Operator: p.operator, Logger: p.log})
 	apps := app.New(app.Options{DB: p.db, Keys: p.vault, Providers: p.catalogue, PublicURL: p.publicURL})
+	holds := hold.New(hold.Options{DB: p.db, Policy: p.holdPolicy, Logger: p.log})
 	calls := outbound.Transport(outbound.Options{Allow: p.reachable, Proxy: http.ProxyFromEnvironment})
 	connections, err := connection.New(connection.Options{
 		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{Transport: calls}), Zoom: zoom.New(zoom.Options{Transport: calls}),
+		Holds: holds,
 		Catalogue: p.catalogue, Pace: p.refresh.pace(), Logger: p.log,
 		Durable: func(what string, after time.Duration) {
 			p.log.Debug("a provider's answer is durable", "what", what, "after", after)
@@ -88,6 +95,7 @@ func wire(p parts) (*service, error) {
 	}
 	s := &service{
 		parts: p, tenancy: tenants, apps: apps, connections: connections,
+		holds: holds, watcher: hold.NewWatcher(holds, 0),
 		sweeper:   grant.NewSweeper(connections.Keeper(), 0),
 		rewrapper: rewrap.New(rewrap.Options{DB: p.db, Vault: p.vault, Logger: p.log}),
 		deleter:   deletion.New(deletion.Options{DB: p.db, Vault: p.vault, Connections: connections, Forget: apps.Forget, Logger: p.log}),
@@ -152,6 +160,7 @@ func (s *service) run(sig signals, h *server.Server, l net.Listener) error {
 	if s.scheduler != nil {
 		s.scheduler.Start(context.Background())
 	}
+	s.watcher.Start(context.Background())
 	err := h.Serve(sig.stop, force, l)
 	return errors.Join(err, s.drain(force))
 }
@@ -167,6 +176,7 @@ func (s *service) drain(force context.Context) error {
 		defer cancel()
 		err = s.connections.Drain(short)
 	}
+	s.watcher.Stop()
 	s.deleter.Stop()
 	s.rewrapper.Stop()
 	s.sweeper.Stop()

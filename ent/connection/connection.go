@@ -97,6 +97,10 @@ const (
 	FieldLastUsedAt = "last_used_at"
 	// FieldEventSequence holds the string denoting the event_sequence field in the database.
 	FieldEventSequence = "event_sequence"
+	// FieldHeldBy holds the string denoting the held_by field in the database.
+	FieldHeldBy = "held_by"
+	// FieldRefusedGeneration holds the string denoting the refused_generation field in the database.
+	FieldRefusedGeneration = "refused_generation"
 	// EdgeApp holds the string denoting the app edge name in mutations.
 	EdgeApp = "app"
 	// Table holds the table name of the connection in the database.
@@ -153,6 +157,8 @@ var Columns = []string{
 	FieldClaimedUntilMs,
 	FieldLastUsedAt,
 	FieldEventSequence,
+	FieldHeldBy,
+	FieldRefusedGeneration,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -465,6 +471,16 @@ func ByLastUsedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByEventSequence orders the results by the event_sequence field.
 func ByEventSequence(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEventSequence, opts...).ToFunc()
+}
+
+// ByHeldBy orders the results by the held_by field.
+func ByHeldBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHeldBy, opts...).ToFunc()
+}
+
+// ByRefusedGeneration orders the results by the refused_generation field.
+func ByRefusedGeneration(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRefusedGeneration, opts...).ToFunc()
 }
 
 // ByAppField orders the results by app field.

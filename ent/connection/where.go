@@ -231,6 +231,16 @@ func EventSequence(v int64) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldEventSequence, v))
 }
 
+// HeldBy applies equality check predicate on the "held_by" field. It's identical to HeldByEQ.
+func HeldBy(v uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldHeldBy, v))
+}
+
+// RefusedGeneration applies equality check predicate on the "refused_generation" field. It's identical to RefusedGenerationEQ.
+func RefusedGeneration(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldRefusedGeneration, v))
+}
+
 // TenantIDEQ applies the EQ predicate on the "tenant_id" field.
 func TenantIDEQ(v uuid.UUID) predicate.Connection {
 	return predicate.Connection(sql.FieldEQ(FieldTenantID, v))
@@ -2099,6 +2109,106 @@ func EventSequenceLT(v int64) predicate.Connection {
 // EventSequenceLTE applies the LTE predicate on the "event_sequence" field.
 func EventSequenceLTE(v int64) predicate.Connection {
 	return predicate.Connection(sql.FieldLTE(FieldEventSequence, v))
+}
+
+// HeldByEQ applies the EQ predicate on the "held_by" field.
+func HeldByEQ(v uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldHeldBy, v))
+}
+
+// HeldByNEQ applies the NEQ predicate on the "held_by" field.
+func HeldByNEQ(v uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldHeldBy, v))
+}
+
+// HeldByIn applies the In predicate on the "held_by" field.
+func HeldByIn(vs ...uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldHeldBy, vs...))
+}
+
+// HeldByNotIn applies the NotIn predicate on the "held_by" field.
+func HeldByNotIn(vs ...uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldHeldBy, vs...))
+}
+
+// HeldByGT applies the GT predicate on the "held_by" field.
+func HeldByGT(v uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldHeldBy, v))
+}
+
+// HeldByGTE applies the GTE predicate on the "held_by" field.
+func HeldByGTE(v uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldHeldBy, v))
+}
+
+// HeldByLT applies the LT predicate on the "held_by" field.
+func HeldByLT(v uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldHeldBy, v))
+}
+
+// HeldByLTE applies the LTE predicate on the "held_by" field.
+func HeldByLTE(v uuid.UUID) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldHeldBy, v))
+}
+
+// HeldByIsNil applies the IsNil predicate on the "held_by" field.
+func HeldByIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldHeldBy))
+}
+
+// HeldByNotNil applies the NotNil predicate on the "held_by" field.
+func HeldByNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldHeldBy))
+}
+
+// RefusedGenerationEQ applies the EQ predicate on the "refused_generation" field.
+func RefusedGenerationEQ(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldEQ(FieldRefusedGeneration, v))
+}
+
+// RefusedGenerationNEQ applies the NEQ predicate on the "refused_generation" field.
+func RefusedGenerationNEQ(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldNEQ(FieldRefusedGeneration, v))
+}
+
+// RefusedGenerationIn applies the In predicate on the "refused_generation" field.
+func RefusedGenerationIn(vs ...int64) predicate.Connection {
+	return predicate.Connection(sql.FieldIn(FieldRefusedGeneration, vs...))
+}
+
+// RefusedGenerationNotIn applies the NotIn predicate on the "refused_generation" field.
+func RefusedGenerationNotIn(vs ...int64) predicate.Connection {
+	return predicate.Connection(sql.FieldNotIn(FieldRefusedGeneration, vs...))
+}
+
+// RefusedGenerationGT applies the GT predicate on the "refused_generation" field.
+func RefusedGenerationGT(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldGT(FieldRefusedGeneration, v))
+}
+
+// RefusedGenerationGTE applies the GTE predicate on the "refused_generation" field.
+func RefusedGenerationGTE(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldGTE(FieldRefusedGeneration, v))
+}
+
+// RefusedGenerationLT applies the LT predicate on the "refused_generation" field.
+func RefusedGenerationLT(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldLT(FieldRefusedGeneration, v))
+}
+
+// RefusedGenerationLTE applies the LTE predicate on the "refused_generation" field.
+func RefusedGenerationLTE(v int64) predicate.Connection {
+	return predicate.Connection(sql.FieldLTE(FieldRefusedGeneration, v))
+}
+
+// RefusedGenerationIsNil applies the IsNil predicate on the "refused_generation" field.
+func RefusedGenerationIsNil() predicate.Connection {
+	return predicate.Connection(sql.FieldIsNull(FieldRefusedGeneration))
+}
+
+// RefusedGenerationNotNil applies the NotNil predicate on the "refused_generation" field.
+func RefusedGenerationNotNil() predicate.Connection {
+	return predicate.Connection(sql.FieldNotNull(FieldRefusedGeneration))
 }
 
 // HasApp applies the HasEdge predicate on the "app" edge.

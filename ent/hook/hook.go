@@ -57,6 +57,18 @@ func (f ConnectionMetadataFunc) Mutate(ctx context.Context, m ent.Mutation) (ent
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ConnectionMetadataMutation", m)
 }
 
+// The DeathCountFunc type is an adapter to allow the use of ordinary
+// function as DeathCount mutator.
+type DeathCountFunc func(context.Context, *ent.DeathCountMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DeathCountFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.DeathCountMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DeathCountMutation", m)
+}
+
 // The EscrowFunc type is an adapter to allow the use of ordinary
 // function as Escrow mutator.
 type EscrowFunc func(context.Context, *ent.EscrowMutation) (ent.Value, error)
@@ -103,6 +115,18 @@ func (f GrantLockFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, e
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.GrantLockMutation", m)
+}
+
+// The HoldFunc type is an adapter to allow the use of ordinary
+// function as Hold mutator.
+type HoldFunc func(context.Context, *ent.HoldMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f HoldFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.HoldMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.HoldMutation", m)
 }
 
 // The KeyRotationFunc type is an adapter to allow the use of ordinary

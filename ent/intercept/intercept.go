@@ -12,10 +12,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/auditentry"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/connectionmetadata"
+	"github.com/tokenkeep/tokenkeep/ent/deathcount"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/hold"
 	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/predicate"
@@ -189,6 +191,33 @@ func (f TraverseConnectionMetadata) Traverse(ctx context.Context, q ent.Query) e
 	return fmt.Errorf("unexpected query type %T. expect *ent.ConnectionMetadataQuery", q)
 }
 
+// The DeathCountFunc type is an adapter to allow the use of ordinary function as a Querier.
+type DeathCountFunc func(context.Context, *ent.DeathCountQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f DeathCountFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.DeathCountQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.DeathCountQuery", q)
+}
+
+// The TraverseDeathCount type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseDeathCount func(context.Context, *ent.DeathCountQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseDeathCount) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseDeathCount) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.DeathCountQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.DeathCountQuery", q)
+}
+
 // The EscrowFunc type is an adapter to allow the use of ordinary function as a Querier.
 type EscrowFunc func(context.Context, *ent.EscrowQuery) (ent.Value, error)
 
@@ -295,6 +324,33 @@ func (f TraverseGrantLock) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.GrantLockQuery", q)
+}
+
+// The HoldFunc type is an adapter to allow the use of ordinary function as a Querier.
+type HoldFunc func(context.Context, *ent.HoldQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f HoldFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.HoldQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.HoldQuery", q)
+}
+
+// The TraverseHold type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseHold func(context.Context, *ent.HoldQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseHold) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseHold) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.HoldQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.HoldQuery", q)
 }
 
 // The KeyRotationFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -470,6 +526,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.ConnectionQuery, predicate.Connection, connection.OrderOption]{typ: ent.TypeConnection, tq: q}, nil
 	case *ent.ConnectionMetadataQuery:
 		return &query[*ent.ConnectionMetadataQuery, predicate.ConnectionMetadata, connectionmetadata.OrderOption]{typ: ent.TypeConnectionMetadata, tq: q}, nil
+	case *ent.DeathCountQuery:
+		return &query[*ent.DeathCountQuery, predicate.DeathCount, deathcount.OrderOption]{typ: ent.TypeDeathCount, tq: q}, nil
 	case *ent.EscrowQuery:
 		return &query[*ent.EscrowQuery, predicate.Escrow, escrow.OrderOption]{typ: ent.TypeEscrow, tq: q}, nil
 	case *ent.EventQuery:
@@ -478,6 +536,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.GrantAttemptQuery, predicate.GrantAttempt, grantattempt.OrderOption]{typ: ent.TypeGrantAttempt, tq: q}, nil
 	case *ent.GrantLockQuery:
 		return &query[*ent.GrantLockQuery, predicate.GrantLock, grantlock.OrderOption]{typ: ent.TypeGrantLock, tq: q}, nil
+	case *ent.HoldQuery:
+		return &query[*ent.HoldQuery, predicate.Hold, hold.OrderOption]{typ: ent.TypeHold, tq: q}, nil
 	case *ent.KeyRotationQuery:
 		return &query[*ent.KeyRotationQuery, predicate.KeyRotation, keyrotation.OrderOption]{typ: ent.TypeKeyRotation, tq: q}, nil
 	case *ent.OAuthAppQuery:

@@ -110,6 +110,8 @@ var (
 		{Name: "claimed_until_ms", Type: field.TypeInt64, Nullable: true},
 		{Name: "last_used_at", Type: field.TypeTime, Nullable: true},
 		{Name: "event_sequence", Type: field.TypeInt64, Default: 0},
+		{Name: "held_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "refused_generation", Type: field.TypeInt64, Nullable: true},
 		{Name: "app_id", Type: field.TypeUUID},
 	}
 	// ConnectionsTable holds the schema information for the "connections" table.
@@ -120,7 +122,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "connections_oauth_apps_app",
-				Columns:    []*schema.Column{ConnectionsColumns[40]},
+				Columns:    []*schema.Column{ConnectionsColumns[42]},
 				RefColumns: []*schema.Column{OauthAppsColumns[0]},
 				OnDelete:   schema.Restrict,
 			},
@@ -144,12 +146,12 @@ var (
 			{
 				Name:    "connection_tenant_id_app_id_external_user_id",
 				Unique:  true,
-				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[40], ConnectionsColumns[20]},
+				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[42], ConnectionsColumns[20]},
 			},
 			{
 				Name:    "connection_tenant_id_app_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[40], ConnectionsColumns[0]},
+				Columns: []*schema.Column{ConnectionsColumns[1], ConnectionsColumns[42], ConnectionsColumns[0]},
 			},
 			{
 				Name:    "connection_tenant_id_subject_id",
@@ -179,7 +181,15 @@ var (
 			{
 				Name:    "connection_app_id",
 				Unique:  false,
+				Columns: []*schema.Column{ConnectionsColumns[42]},
+			},
+			{
+				Name:    "connection_held_by",
+				Unique:  false,
 				Columns: []*schema.Column{ConnectionsColumns[40]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "held_by IS NOT NULL",
+				},
 			},
 			{
 				Name:    "connection_next_refresh_at",
@@ -192,7 +202,7 @@ var (
 			{
 				Name:    "connection_app_id_waiting_since",
 				Unique:  false,
-				Columns: []*schema.Column{ConnectionsColumns[40], ConnectionsColumns[36]},
+				Columns: []*schema.Column{ConnectionsColumns[42], ConnectionsColumns[36]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "waiting_since IS NOT NULL",
 				},
@@ -237,6 +247,20 @@ var (
 				Columns: []*schema.Column{ConnectionMetadataColumns[1], ConnectionMetadataColumns[2], ConnectionMetadataColumns[4]},
 			},
 		},
+	}
+	// DeathCountsColumns holds the columns for the "death_counts" table.
+	DeathCountsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "started_ms", Type: field.TypeInt64, Default: 0},
+		{Name: "deaths", Type: field.TypeInt64, Default: 0},
+		{Name: "earlier", Type: field.TypeInt64, Default: 0},
+		{Name: "connected", Type: field.TypeInt64, Default: 0},
+	}
+	// DeathCountsTable holds the schema information for the "death_counts" table.
+	DeathCountsTable = &schema.Table{
+		Name:       "death_counts",
+		Columns:    DeathCountsColumns,
+		PrimaryKey: []*schema.Column{DeathCountsColumns[0]},
 	}
 	// EscrowsColumns holds the columns for the "escrows" table.
 	EscrowsColumns = []*schema.Column{
@@ -355,6 +379,40 @@ var (
 		Name:       "grant_locks",
 		Columns:    GrantLocksColumns,
 		PrimaryKey: []*schema.Column{GrantLocksColumns[0]},
+	}
+	// HoldsColumns holds the columns for the "holds" table.
+	HoldsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "subject", Type: field.TypeString},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"STANDING", "CONFIRMED", "DISMISSED", "ENDED"}, Default: "STANDING"},
+		{Name: "reason", Type: field.TypeString},
+		{Name: "stopped", Type: field.TypeInt64, Default: 0},
+		{Name: "raised_at", Type: field.TypeTime},
+		{Name: "last_held_at", Type: field.TypeTime},
+		{Name: "decided_at", Type: field.TypeTime, Nullable: true},
+		{Name: "decided_by", Type: field.TypeString, Nullable: true},
+		{Name: "lets_until", Type: field.TypeTime, Nullable: true},
+	}
+	// HoldsTable holds the schema information for the "holds" table.
+	HoldsTable = &schema.Table{
+		Name:       "holds",
+		Columns:    HoldsColumns,
+		PrimaryKey: []*schema.Column{HoldsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "hold_subject",
+				Unique:  true,
+				Columns: []*schema.Column{HoldsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "state = 'STANDING'",
+				},
+			},
+			{
+				Name:    "hold_subject_id",
+				Unique:  false,
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[0]},
+			},
+		},
 	}
 	// KeyRotationsColumns holds the columns for the "key_rotations" table.
 	KeyRotationsColumns = []*schema.Column{
@@ -542,10 +600,12 @@ var (
 		AuditEntriesTable,
 		ConnectionsTable,
 		ConnectionMetadataTable,
+		DeathCountsTable,
 		EscrowsTable,
 		EventsTable,
 		GrantAttemptsTable,
 		GrantLocksTable,
+		HoldsTable,
 		KeyRotationsTable,
 		OauthAppsTable,
 		RevocationJobsTable,

@@ -18,6 +18,9 @@ type Connection func(*sql.Selector)
 // ConnectionMetadata is the predicate function for connectionmetadata builders.
 type ConnectionMetadata func(*sql.Selector)
 
+// DeathCount is the predicate function for deathcount builders.
+type DeathCount func(*sql.Selector)
+
 // Escrow is the predicate function for escrow builders.
 type Escrow func(*sql.Selector)
 
@@ -29,6 +32,9 @@ type GrantAttempt func(*sql.Selector)
 
 // GrantLock is the predicate function for grantlock builders.
 type GrantLock func(*sql.Selector)
+
+// Hold is the predicate function for hold builders.
+type Hold func(*sql.Selector)
 
 // KeyRotation is the predicate function for keyrotation builders.
 type KeyRotation func(*sql.Selector)

@@ -54,6 +54,10 @@ var kinds = map[string]kind{
 	"KeyRotation": {belongs: "system", build: func(c *ent.Client, _ home) any {
 		return c.KeyRotation.Create().SetID(uuid.New()).SetRequestedAt(time.Now())
 	}},
+	"Hold": {belongs: "system", build: func(c *ent.Client, _ home) any {
+		return c.Hold.Create().SetSubject(uuid.NewString()).SetReason("r").SetRaisedAt(time.Now()).SetLastHeldAt(time.Now())
+	}},
+	"DeathCount": {belongs: "system", build: func(c *ent.Client, _ home) any { return c.DeathCount.Create().SetID(uuid.NewString()) }},
 	"TenantDeletion": {belongs: "system", build: func(c *ent.Client, _ home) any {
 		return c.TenantDeletion.Create().SetID(uuid.New()).SetRequestedAt(time.Now())
 	}},

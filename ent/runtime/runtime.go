@@ -10,10 +10,12 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/auditentry"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/connectionmetadata"
+	"github.com/tokenkeep/tokenkeep/ent/deathcount"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/grantlock"
+	"github.com/tokenkeep/tokenkeep/ent/hold"
 	"github.com/tokenkeep/tokenkeep/ent/keyrotation"
 	"github.com/tokenkeep/tokenkeep/ent/oauthapp"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
@@ -121,6 +123,29 @@ func init() {
 	connectionmetadata.Hooks[0] = connectionmetadataMixinHooks0[0]
 	connectionmetadataMixinInters0 := connectionmetadataMixin[0].Interceptors()
 	connectionmetadata.Interceptors[0] = connectionmetadataMixinInters0[0]
+	deathcountMixin := schema.DeathCount{}.Mixin()
+	deathcountMixinHooks0 := deathcountMixin[0].Hooks()
+	deathcount.Hooks[0] = deathcountMixinHooks0[0]
+	deathcountMixinInters0 := deathcountMixin[0].Interceptors()
+	deathcount.Interceptors[0] = deathcountMixinInters0[0]
+	deathcountFields := schema.DeathCount{}.Fields()
+	_ = deathcountFields
+	// deathcountDescStartedMs is the schema descriptor for started_ms field.
+	deathcountDescStartedMs := deathcountFields[1].Descriptor()
+	// deathcount.DefaultStartedMs holds the default value on creation for the started_ms field.
+	deathcount.DefaultStartedMs = deathcountDescStartedMs.Default.(int64)
+	// deathcountDescDeaths is the schema descriptor for deaths field.
+	deathcountDescDeaths := deathcountFields[2].Descriptor()
+	// deathcount.DefaultDeaths holds the default value on creation for the deaths field.
+	deathcount.DefaultDeaths = deathcountDescDeaths.Default.(int64)
+	// deathcountDescEarlier is the schema descriptor for earlier field.
+	deathcountDescEarlier := deathcountFields[3].Descriptor()
+	// deathcount.DefaultEarlier holds the default value on creation for the earlier field.
+	deathcount.DefaultEarlier = deathcountDescEarlier.Default.(int64)
+	// deathcountDescConnected is the schema descriptor for connected field.
+	deathcountDescConnected := deathcountFields[4].Descriptor()
+	// deathcount.DefaultConnected holds the default value on creation for the connected field.
+	deathcount.DefaultConnected = deathcountDescConnected.Default.(int64)
 	escrowMixin := schema.Escrow{}.Mixin()
 	escrowMixinHooks1 := escrowMixin[1].Hooks()
 	escrow.Hooks[0] = escrowMixinHooks1[0]
@@ -193,6 +218,23 @@ func init() {
 	grantlockDescUntilMs := grantlockFields[2].Descriptor()
 	// grantlock.DefaultUntilMs holds the default value on creation for the until_ms field.
 	grantlock.DefaultUntilMs = grantlockDescUntilMs.Default.(int64)
+	holdMixin := schema.Hold{}.Mixin()
+	holdMixinHooks1 := holdMixin[1].Hooks()
+	hold.Hooks[0] = holdMixinHooks1[0]
+	holdMixinInters1 := holdMixin[1].Interceptors()
+	hold.Interceptors[0] = holdMixinInters1[0]
+	holdMixinFields0 := holdMixin[0].Fields()
+	_ = holdMixinFields0
+	holdFields := schema.Hold{}.Fields()
+	_ = holdFields
+	// holdDescStopped is the schema descriptor for stopped field.
+	holdDescStopped := holdFields[3].Descriptor()
+	// hold.DefaultStopped holds the default value on creation for the stopped field.
+	hold.DefaultStopped = holdDescStopped.Default.(int64)
+	// holdDescID is the schema descriptor for id field.
+	holdDescID := holdMixinFields0[0].Descriptor()
+	// hold.DefaultID holds the default value on creation for the id field.
+	hold.DefaultID = holdDescID.Default.(func() uuid.UUID)
 	keyrotationMixin := schema.KeyRotation{}.Mixin()
 	keyrotationMixinHooks0 := keyrotationMixin[0].Hooks()
 	keyrotation.Hooks[0] = keyrotationMixinHooks0[0]

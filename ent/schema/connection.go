@@ -46,6 +46,8 @@ func (Connection) Fields() []ent.Field {
 		field.Int64("claimed_until_ms").Optional().Nillable().Comment("A scheduler has taken the due refresh until then, by the database's clock; null none."),
 		field.Time("last_used_at").Optional().Nillable(),
 		field.Int64("event_sequence").Default(0),
+		field.UUID("held_by", uuid.UUID{}).Optional().Nillable().Comment("The hold that keeps the connection from ending."),
+		field.Int64("refused_generation").Optional().Comment("Of an older head whose token the provider refused after a rollback: it is not sent again. Null or 0: none."),
 	}
 }
 
@@ -71,6 +73,7 @@ func (Connection) Indexes() []ent.Index {
 		index.Fields("tenant_id", "external_email", "id"),
 		index.Fields("grant_key"),
 		index.Fields("app_id"),
+		index.Fields("held_by").Annotations(entsql.IndexWhere("held_by IS NOT NULL")),
 		index.Fields("next_refresh_at").Annotations(entsql.IndexWhere("next_refresh_at IS NOT NULL")),
 		index.Fields("app_id", "waiting_since").Annotations(entsql.IndexWhere("waiting_since IS NOT NULL")),
 	}

@@ -78,14 +78,15 @@ var packages = map[string]pkg{
 	},
 
 	// The domain.
+	"internal/hold": {imports: []string{"ent/...", "internal/database", "internal/audit", "internal/id", "internal/tenant", "internal/errs"}},
 	"internal/grant": {
-		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		imports: []string{"ent/...", "internal/database", "internal/vault", "internal/oauth", "internal/provider", "internal/hold", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "the only code that spends, stores or revokes a token",
 	},
 	// The model of the protocol: files of tests only.
 	"internal/grant/model": {imports: []string{"internal/grant", "internal/oauth", "internal/provider"}, process: "how deep it goes is asked for by hand"},
 	"internal/connection": {
-		imports: []string{"ent/...", "internal/database", "internal/grant", "internal/oauth", "internal/vault", "internal/zoom", "internal/provider", "internal/app", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
+		imports: []string{"ent/...", "internal/database", "internal/grant", "internal/hold", "internal/oauth", "internal/vault", "internal/zoom", "internal/provider", "internal/app", "internal/audit", "internal/event", "internal/metadata", "internal/id", "internal/tenant", "internal/errs", "internal/secret"},
 		reveals: "hands out credentials",
 	},
 	"internal/app": {
@@ -137,7 +138,7 @@ var packages = map[string]pkg{
 
 // surface is what the GraphQL layer may use: rows under privacy for reads, the domain packages for everything else.
 var surface = []string{
-	"graph/...", "ent/...", "internal/connection", "internal/app", "internal/tenancy", "internal/audit", "internal/event", "internal/metadata",
+	"graph/...", "ent/...", "internal/connection", "internal/app", "internal/tenancy", "internal/hold", "internal/audit", "internal/event", "internal/metadata",
 	"internal/provider", "internal/id", "internal/tenant", "internal/errs", "internal/secret",
 }
 
@@ -158,6 +159,7 @@ var systemCallers = map[string]string{
 	"internal/grant: Keeper.newerGrant":          "asks whether any tenant holds a newer grant of this client and user, which a revocation would end too",
 	"internal/grant: Keeper.sentElsewhere":       "asks whether any tenant has sent this very code; only yes or no is seen",
 	"internal/grant: Sweeper":                    "finishes what was left, for every tenant; nobody calls it",
+	"internal/hold: system":                      "holds are about all tenants, counters too, and only an operator is shown them",
 	"internal/servicetest: Service":              "tests look at rows and locks that no caller sees",
 	"internal/servicetest: Tenant.System":        "tests act as the service itself would",
 	"internal/tenancy: Service.find":             "who is calling is the question",

@@ -29,6 +29,11 @@ const (
 	TenantRotateKey = "tenant.rotate_key"
 	TenantErase     = "tenant.erase"
 
+	HoldRaise   = "hold.raise"
+	HoldConfirm = "hold.confirm"
+	HoldDismiss = "hold.dismiss"
+	HoldEnd     = "hold.end"
+
 	WebhookEndpointCreate       = "webhook_endpoint.create"
 	WebhookEndpointUpdate       = "webhook_endpoint.update"
 	WebhookEndpointDelete       = "webhook_endpoint.delete"

@@ -25,6 +25,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/app"
 	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
@@ -121,6 +122,8 @@ type Options struct {
 	OAuth     OAuth
 	Zoom      Zoom
 	Catalogue *provider.Catalogue
+	// Holds keeps connections from ending while that looks like an incident; nil means the default policy.
+	Holds *hold.Service
 	// Budgets of the spend protocol; zero values are the defaults.
 	Budgets grant.Budgets
 	// ReaderWait is how long a reader waits for a refresh; zero means 10 s. It is below the provider's cap.
@@ -191,11 +194,15 @@ func New(o Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if o.Holds == nil {
+		o.Holds = hold.New(hold.Options{DB: o.DB, Now: o.Now, Logger: s.log})
+	}
 	var err error
 	if s.cache, err = newTokenCache(o.CacheBytes); err != nil {
 		return nil, err
 	}
 	s.keeper = grant.New(grant.Options{DB: o.DB, Vault: o.Vault, Provider: o.OAuth, Domain: domain{s}, Catalogue: o.Catalogue,
+		Holds: o.Holds,
 		Budgets: o.Budgets, Durable: o.Durable, Now: s.now, Logger: s.log})
 	return s, nil
 }

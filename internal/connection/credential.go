@@ -247,8 +247,13 @@ func (s *Service) backingOff(row *ent.Connection) time.Duration {
 	return row.FailureNextAttemptAt.Sub(s.now())
 }
 
-// mended reports whether the app that was to blame has been changed since: there is nothing to wait for then.
+// mended reports whether what was to blame has been put right since: the app, or the vault where a rolled back store held
+// the connection. There is nothing to wait for then.
 func (s *Service) mended(ctx context.Context, row *ent.Connection) bool {
+	if row.HeldBy != nil && grant.OfStore(row.FailureReason) {
+		_, err := s.opened(ctx, row)
+		return err == nil
+	}
 	if row.FailureClass != grant.ClassMisconfigured {
 		return false
 	}

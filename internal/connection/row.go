@@ -176,6 +176,7 @@ func (d domain) Failed(ctx context.Context, tx *ent.Tx, connectionID uuid.UUID, 
 		u.SetFailureAttempts(1).SetFailureSince(now)
 	}
 	unclaimed(u)
+	noteHold(u, v)
 	var kind event.Type
 	switch {
 	case v.Disconnect:
@@ -220,6 +221,19 @@ func (d domain) pauseApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID, until
 	return nil
 }
 
+// noteHold writes which hold keeps the connection from ending. One that ends keeps the name of the hold that had kept it.
+func noteHold(u *ent.ConnectionUpdateOne, v grant.Verdict) {
+	switch {
+	case v.Held:
+		u.SetHeldBy(v.Hold)
+	case v.Released && !v.Disconnect:
+		u.ClearHeldBy()
+	}
+	if v.RefusedGeneration != 0 {
+		u.SetRefusedGeneration(v.RefusedGeneration)
+	}
+}
+
 // blameApp flags the app once. A shared app is no tenant's, so this is work of the service itself.
 func (d domain) blameApp(ctx context.Context, tx *ent.Tx, appID uuid.UUID, v grant.Verdict) error {
 	now := d.now()
@@ -261,7 +275,7 @@ func lastUse(c *ent.Connection) time.Time {
 func (s *Service) withSet(u *ent.ConnectionUpdateOne, l grant.Landed, used time.Time) *ent.ConnectionUpdateOne {
 	times := s.timesOf(l.Set, used)
 	unclaimed(u)
-	u.SetGeneration(l.Generation).SetEscrowed(l.Escrowed).SetScopes(orEmpty(l.Set.Scopes))
+	u.ClearRefusedGeneration().SetGeneration(l.Generation).SetEscrowed(l.Escrowed).SetScopes(orEmpty(l.Set.Scopes))
 	if times.life > 0 {
 		u.SetAccessTokenLife(times.life) // otherwise the last one observed stays
 	}
@@ -311,7 +325,7 @@ func (s *Service) record(ctx context.Context, tx *ent.Tx, action string, c *ent.
 // clearFailure ends a failure.
 func clearFailure(u *ent.ConnectionUpdateOne) {
 	u.ClearFailureClass().ClearFailureReason().ClearFailureMessage().ClearFailureProviderCode().ClearFailureHTTPStatus().
-		SetFailureAttempts(0).ClearFailureSince().ClearFailureLastAt().ClearFailureNextAttemptAt()
+		SetFailureAttempts(0).ClearFailureSince().ClearFailureLastAt().ClearFailureNextAttemptAt().ClearHeldBy()
 }
 
 // createdAt is the time that a UUIDv7 carries, in milliseconds.

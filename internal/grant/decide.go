@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 )
 
@@ -40,7 +41,7 @@ type SpendStep string
 const (
 	// StepSpend: head and row agree; spend the head's token.
 	StepSpend SpendStep = "SPEND"
-	// StepSpendRolledBack: the head is older than the row (a restored vault); one try, and a refusal is final.
+	// StepSpendRolledBack: the head is older than the row (a restored vault); one try (see AfterRollback).
 	StepSpendRolledBack SpendStep = "SPEND_ROLLED_BACK"
 	// StepReconcile: the head is newer than the row (a crash between the two writes); bring the row up to date.
 	StepReconcile SpendStep = "RECONCILE"
@@ -162,12 +163,21 @@ type FailedSpend struct {
 	Attempts int
 	// Jitter is a random number in [0,1), passed in so that this stays a function.
 	Jitter float64
+	// Brake says what stands against ending the connection; the zero value lets it end.
+	Brake hold.Brake
 }
 
 // Verdict is what a failed refresh does to the connection.
 type Verdict struct {
 	// Disconnect is true where the grant is over; otherwise the connection stays connected with a failure.
 	Disconnect bool
+	// Held is true where the connection would be over but for a hold, which Hold names once it is known.
+	Held bool
+	Hold uuid.UUID
+	// Released is true where the hold that kept the connection was dismissed: from now on its refusals count again.
+	Released bool
+	// RefusedGeneration is that of a head older than the row whose token the provider refused: it is not sent again. 0 none.
+	RefusedGeneration int64
 	// BlameApp is true where the app, not the user, is at fault.
 	BlameApp                     bool
 	Class, Reason, Message, Code string
@@ -179,8 +189,14 @@ type Verdict struct {
 }
 
 // Judge decides what a failed refresh does to the connection. A refusal counts only when it held for ConfirmDeath with
-// no exchange for the client id in flight; until then the connection is connected, with a failure.
+// no exchange for the client id in flight; until then the connection is connected, with a failure. What would end it then
+// may still be held.
 func Judge(f FailedSpend) Verdict {
+	return Braked(judge(f), f.Brake, f.Now, f.Attempts, f.Jitter)
+}
+
+// judge is Judge without the brake.
+func judge(f FailedSpend) Verdict {
 	v := Verdict{Message: f.Err.Message, Code: f.Err.ProviderCode, HTTPStatus: f.Err.Status}
 	switch f.Err.Outcome {
 	case oauth.GrantDead:
@@ -215,8 +231,7 @@ func judgeRefusal(f FailedSpend, v Verdict) Verdict {
 	v.Class, v.Reason = ClassReauthorize, string(f.Err.Reason)
 	switch {
 	case f.RolledBack:
-		v.Reason = ReasonRolledBack
-		v.Message = "The stored token is older than it should be (was the vault restored from a backup?) and the provider refused it. The user must connect again."
+		v.Reason, v.Message = ReasonRolledBack, rolledBackMessage
 	case f.Interrupted:
 		v.Reason = ReasonInterrupted
 		v.Message = "A refresh was cut off before the provider's answer could be stored, and the token it spent is not valid any more. The user must connect again."
@@ -224,7 +239,7 @@ func judgeRefusal(f FailedSpend, v Verdict) Verdict {
 		v.Reason = string(oauth.ReasonRevoked)
 	}
 	since := f.RefusedSince
-	if since.IsZero() {
+	if v.Released = f.Brake.Dismissed; v.Released || since.IsZero() {
 		since = f.Now
 	}
 	held := f.Now.Sub(since) >= ConfirmDeath

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
@@ -99,7 +100,9 @@ type Options struct {
 	Provider  Provider
 	Domain    Domain
 	Catalogue *provider.Catalogue
-	Budgets   Budgets
+	// Holds keeps connections from ending while that looks like an incident.
+	Holds   *hold.Service
+	Budgets Budgets
 	// Now is the clock for expiries and verdicts; nil means time.Now. Locks use the database's clock.
 	Now func() time.Time
 	// Durable, where not nil, is told how long a provider's answer was in memory only; see window.go.
@@ -117,6 +120,7 @@ type Keeper struct {
 	provider  Provider
 	domain    Domain
 	catalogue *provider.Catalogue
+	holds     *hold.Service
 	budgets   Budgets
 	now       func() time.Time
 	jitter    func() float64
@@ -133,7 +137,7 @@ type Keeper struct {
 // New returns a Keeper.
 func New(o Options) *Keeper {
 	k := &Keeper{
-		db: o.DB, vault: o.Vault, provider: o.Provider, domain: o.Domain, catalogue: o.Catalogue,
+		db: o.DB, vault: o.Vault, provider: o.Provider, domain: o.Domain, catalogue: o.Catalogue, holds: o.Holds,
 		budgets: o.Budgets.withDefaults(), now: o.Now, jitter: o.Jitter, onDurable: o.Durable, log: o.Logger, wake: make(chan struct{}, 1),
 	}
 	if k.now == nil {

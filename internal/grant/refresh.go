@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
 	"github.com/tokenkeep/tokenkeep/ent/predicate"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
@@ -117,7 +118,7 @@ func (s *spend) run(ctx context.Context) (out Refreshed, settled bool, err error
 	case step == StepSpend && opened.Generation > s.wanted.IfGeneration:
 		return Refreshed{Opened: opened}, false, nil
 	}
-	if v := s.standing(); v != nil {
+	if v := s.standing(step); v != nil {
 		return Refreshed{Verdict: v}, false, nil
 	}
 	return s.spendReserved(ctx, step)
@@ -133,8 +134,9 @@ func (s *spend) recall(step SpendStep, row RowView) {
 }
 
 // standing is the failure that keeps this attempt from spending: the connection is over, or the next attempt was put off.
-// The row was read under the lock, so that whoever waited for it does not repeat what has just failed.
-func (s *spend) standing() *Verdict {
+// The row was read under the lock, so that whoever waited for it does not repeat what has just failed. A connection that was
+// held because of its stored token spends at once where that is right again.
+func (s *spend) standing(step SpendStep) *Verdict {
 	row := s.row
 	v := &Verdict{Disconnect: row.State == connection.StateDISCONNECTED, Class: row.FailureClass, Reason: row.FailureReason,
 		Message: row.FailureMessage, Code: row.FailureProviderCode, HTTPStatus: row.FailureHTTPStatus, Generation: row.Generation}
@@ -142,6 +144,8 @@ func (s *spend) standing() *Verdict {
 	switch {
 	case v.Disconnect:
 		return v
+	case step == StepSpend && row.HeldBy != nil && OfStore(row.FailureReason):
+		return nil
 	case !s.wanted.Now && next != nil && s.now().Before(*next):
 		v.NextAttemptAt = *next
 		return v
@@ -157,6 +161,10 @@ func (s *spend) spendReserved(ctx context.Context, step SpendStep) (_ Refreshed,
 		return Refreshed{}, false, ErrNothingToSpend
 	case step == StepMissing, step == StepUnreadable:
 		return s.lostRecord(ctx, step)
+	case step == StepSpendRolledBack:
+		if done, out, settled, err := s.rolledBack(ctx); done {
+			return out, settled, err
+		}
 	case s.reserved.set.RefreshToken.IsZero():
 		return s.nothingToSpend(ctx)
 	}
@@ -172,12 +180,7 @@ func (s *spend) nothingToSpend(ctx context.Context) (Refreshed, bool, error) {
 		return Refreshed{}, false, ErrNothingToSpend
 	}
 	return s.settleFailure(ctx, Verdict{Disconnect: true, Class: ClassReauthorize, Reason: string(oauth.ReasonExpired),
-		Message: "The token has expired and the provider gave no refresh token. The user must connect again."}, 0)
-}
-
-// lostRecord settles a row whose record is gone or does not open: nothing can be spent, the user must connect again.
-func (s *spend) lostRecord(ctx context.Context, step SpendStep) (Refreshed, bool, error) {
-	return s.settleFailure(ctx, VerdictOnLoss(step), 0)
+		Message: "The token has expired and the provider gave no refresh token. The user must connect again."})
 }
 
 // callAndSettle spends the reserved token and makes the outcome durable.
@@ -340,8 +343,18 @@ func (s *spend) judge(ctx context.Context, failure *oauth.Error) (Refreshed, boo
 	if s.row.FailureClass == ClassReauthorize && s.row.FailureSince != nil {
 		f.RefusedSince = *s.row.FailureSince
 	}
-	v := Judge(f)
-	return s.settleFailure(ctx, v, Unanswered(f, v, s.row.Generation))
+	cause := hold.Refused
+	if f.RolledBack {
+		cause = hold.RolledBack
+	}
+	return s.settleEnding(ctx, cause, func(b hold.Brake) Verdict {
+		f.Brake = b
+		v := Judge(f)
+		if f.RolledBack && failure.Outcome == oauth.GrantDead {
+			v.RefusedGeneration = s.reserved.head.Generation
+		}
+		return v
+	})
 }
 
 // attemptInFlight is how long an attempt counts as one that may turn out to be any user's of its client. One that cannot
@@ -358,29 +371,6 @@ func (s *spend) exchangeInFlight(ctx context.Context) (bool, error) {
 	return s.db.Ent.GrantAttempt.Query().
 		Where(s.attemptsInFlight(s.row.ClientID)).
 		Exist(tenant.System(ctx, uuid.Nil))
-}
-
-// settleFailure writes a verdict on the generation that was reserved and releases the lock.
-func (s *spend) settleFailure(ctx context.Context, v Verdict, unknown int64) (Refreshed, bool, error) {
-	v.Generation = s.row.Generation
-	err := s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
-		past, err := tx.Connection.Query().Where(connection.ID(s.ref.Connection), connection.GenerationGT(v.Generation)).Exist(ctx)
-		if err != nil {
-			return err
-		}
-		if past {
-			return s.lock.release(ctx, tx, 0)
-		}
-		if err := s.lock.release(ctx, tx, unknown); err != nil {
-			return err
-		}
-		return s.domain.Failed(ctx, tx, s.ref.Connection, v)
-	})
-	if err != nil {
-		return Refreshed{}, false, goneOrUnavailable(err)
-	}
-	s.log.InfoContext(ctx, "a refresh failed", "connection", s.ref.Connection, "reason", v.Reason, "disconnected", v.Disconnect)
-	return Refreshed{Verdict: &v}, true, nil
 }
 
 // asOAuth returns the classified error; one that is not classified is unknown, the careful reading.

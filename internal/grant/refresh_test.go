@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
@@ -246,7 +248,8 @@ func (k *kit) rewrite(c *ent.Connection, change func(vault.Record) vault.Record)
 	}
 }
 
-// TestRefreshOfARestoredVault: the record is older than the row. The one try may work, or it is the end.
+// TestRefreshOfARestoredVault: the record is older than the row. The one try may work; where it is refused the end is held
+// until an operator confirms it, and nothing is sent any more.
 func TestRefreshOfARestoredVault(t *testing.T) {
 	each(t, func(t *testing.T, k *kit) {
 		for _, test := range []struct {
@@ -275,7 +278,16 @@ func TestRefreshOfARestoredVault(t *testing.T) {
 				k.refreshed(out, err, 3)
 				continue
 			}
-			if err != nil || out.Verdict == nil || !out.Verdict.Disconnect {
+			if err != nil || out.Verdict == nil || !out.Verdict.Held {
+				t.Errorf("got %+v, %v", out.Verdict, err)
+			}
+			k.failing(c, connection.StateCONNECTED, "STORE_ROLLED_BACK")
+			if _, err := k.Holds.ConfirmRollback(servicetest.Operator(t, uuid.Nil)); err != nil {
+				t.Fatal(err)
+			}
+			k.OAuth.Before("Refresh", servicetest.Fail(errors.New("a refused token was sent again")))
+			out, err = k.Connections.Keeper().Refresh(k.one.Ctx, c.ID, grant.Wanted{IfGeneration: 2, Now: true})
+			if err != nil || out.Verdict == nil || !out.Verdict.Disconnect || out.Verdict.HTTPStatus != 400 {
 				t.Errorf("got %+v, %v", out.Verdict, err)
 			}
 			k.failing(c, connection.StateDISCONNECTED, "STORE_ROLLED_BACK")

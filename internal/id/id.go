@@ -27,6 +27,7 @@ const (
 	Event           Prefix = "evt"
 	WebhookEndpoint Prefix = "whe"
 	Audit           Prefix = "aud"
+	Hold            Prefix = "hold"
 )
 
 // ErrMalformed says that a text is not an id, or not of the expected kind.

@@ -17,6 +17,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/connection"
 	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
@@ -56,6 +57,8 @@ type Options struct {
 	OpenVault func(t testing.TB) vault.Vault
 	// Jitter is connection.Options.Jitter; nil means none, so that what is due when can be told in advance.
 	Jitter func() float64
+	// Holds replaces the policy of holds.
+	Holds hold.Policy
 	// Logger gets what the service logs; nil discards.
 	Logger *slog.Logger
 }
@@ -84,6 +87,7 @@ type Service struct {
 	Catalogue   *provider.Catalogue
 	Tenancy     *tenancy.Service
 	Apps        *app.Service
+	Holds       *hold.Service
 	Connections *connection.Service
 }
 
@@ -166,9 +170,11 @@ func (w *World) Process(t testing.TB) *Service {
 	s.Catalogue = w.catalogue()
 	s.Tenancy = tenancy.New(tenancy.Options{DB: s.DB, Vault: s.Vault, Now: w.Clock.Now})
 	s.Apps = app.New(app.Options{DB: s.DB, Keys: s.Vault, Providers: s.Catalogue, Now: w.Clock.Now, PublicURL: "https://tokens.example.com"})
+	s.Holds = hold.New(hold.Options{DB: s.DB, Policy: w.options.Holds, Now: w.Clock.Now, Logger: w.options.Logger})
 	var err error
 	s.Connections, err = connection.New(connection.Options{
 		DB: s.DB, Vault: s.Vault, Apps: s.Apps, OAuth: s.OAuth, Zoom: s.ZoomAPI, Catalogue: s.Catalogue,
+		Holds: s.Holds,
 		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Durable: w.options.Durable, Now: w.Clock.Now, Jitter: w.jitter(),
 		Logger: w.options.Logger,
 	})

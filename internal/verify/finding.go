@@ -79,7 +79,7 @@ var texts = map[Kind]text{
 	UserTaken:            {"the vault has a token set without a row, and its user has another connection of the same app", "none: it is left; delete the other connection and run verify again to go back to this one", false},
 	RecordMissing:        {"the row's token set is missing from the vault", "the connection is DISCONNECTED with RECORD_MISSING; the user must connect again", true},
 	RecordUnreadable:     {"the row's token set does not open", "the connection is DISCONNECTED with RECORD_UNREADABLE; the user must connect again", true},
-	RolledBack:           {"the vault's token set is older than the row", "none: put the newer vault back if there is one; otherwise the next refresh tries this token once, and a refusal is DISCONNECTED with STORE_ROLLED_BACK", false},
+	RolledBack:           {"the vault's token set is older than the row", "none: put the newer vault back if there is one; otherwise the service tries this token once and holds the connection until you say verify --confirm-rollback, and then it is DISCONNECTED with STORE_ROLLED_BACK", false},
 	TenantKeyMissing:     {"the tenant has a row but no key: it was deleted, or another vault was restored", "none: nothing of it opens, and a destroyed key does not come back; delete the tenant", false},
 	EscrowWaiting:        {"a token set waits in the database for the vault", "it is written into the vault", true},
 	EscrowStale:          {"a token set waits in the database that is no newer than the vault's", "it is dropped", true},

@@ -1,10 +1,7 @@
 package verify_test
 
 import (
-	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -16,11 +13,9 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/event"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/id"
-	"github.com/tokenkeep/tokenkeep/internal/secret"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
-	"github.com/tokenkeep/tokenkeep/internal/vault/embedded"
 	"github.com/tokenkeep/tokenkeep/internal/verify"
 )
 
@@ -31,7 +26,7 @@ type kit struct {
 	*servicetest.Service
 	t    *testing.T
 	one  *servicetest.Tenant
-	file string
+	file *servicetest.VaultFile
 }
 
 // each runs the test on every database.
@@ -39,48 +34,17 @@ func each(t *testing.T, test func(t *testing.T, k *kit)) {
 	t.Helper()
 	t.Parallel()
 	servicetest.EachDatabase(t, func(t *testing.T, url string) {
-		k := &kit{Service: servicetest.New(t, url, servicetest.Options{}), t: t, file: filepath.Join(t.TempDir(), "vault")}
-		k.openVault(false)
+		k := &kit{Service: servicetest.New(t, url, servicetest.Options{}), t: t}
+		k.file = k.FileVault(t)
 		k.one = k.Tenant(t, "one")
 		test(t, k)
 	})
 }
 
-// openVault makes the file the vault of the service.
-func (k *kit) openVault(accept bool) {
-	k.t.Helper()
-	v, err := embedded.Open(k.t.Context(), embedded.Options{Path: k.file, RootKey: secret.NewBytes(bytes.Repeat([]byte{9}, 32)), Accept: accept})
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	k.t.Cleanup(func() { _ = v.Close() })
-	k.Vault.Vault = v
-}
-
 // backUpVault copies the vault's file and returns what puts the copy back, as an operator does on purpose.
 func (k *kit) backUpVault() (restore func()) {
 	k.t.Helper()
-	k.closeVault()
-	old, err := os.ReadFile(k.file)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	k.openVault(false)
-	return func() {
-		k.t.Helper()
-		k.closeVault()
-		if err := os.WriteFile(k.file, old, 0o600); err != nil {
-			k.t.Fatal(err)
-		}
-		k.openVault(true)
-	}
-}
-
-func (k *kit) closeVault() {
-	k.t.Helper()
-	if err := k.Vault.Vault.Close(); err != nil {
-		k.t.Fatal(err)
-	}
+	return k.file.BackUp(k.t)
 }
 
 // tables are those that a backup of the database has, each after those it refers to.
@@ -116,7 +80,7 @@ func (k *kit) exec(query string, args ...any) {
 func (k *kit) process() *servicetest.Service {
 	k.t.Helper()
 	s := k.Process(k.t)
-	s.Vault.Vault = k.Vault.Vault
+	k.file.Share(s)
 	return s
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
@@ -234,7 +236,8 @@ func TestRecordThatDoesNotOpen(t *testing.T) {
 	})
 }
 
-// TestOlderVaultOlderRecord is reported and left: one try is made by the next refresh, and a refusal is named.
+// TestOlderVaultOlderRecord is reported and left: one try is made by the next refresh, and a refusal is named; the end waits
+// for an operator (internal/hold has the rest).
 func TestOlderVaultOlderRecord(t *testing.T) {
 	each(t, func(t *testing.T, k *kit) {
 		c := k.connect()
@@ -253,6 +256,13 @@ func TestOlderVaultOlderRecord(t *testing.T) {
 		out, err := k.Connections.Keeper().Refresh(k.one.Ctx, c.ID, grant.Wanted{IfGeneration: 2})
 		if err != nil || out.Verdict == nil || out.Verdict.Reason != "STORE_ROLLED_BACK" {
 			t.Fatalf("got %+v, %v", out, err)
+		}
+		k.finds(verify.RolledBack)
+		if _, err := k.Holds.ConfirmRollback(servicetest.Operator(t, uuid.Nil)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Connections.Keeper().Refresh(k.one.Ctx, c.ID, grant.Wanted{IfGeneration: 2, Now: true}); err != nil {
+			t.Fatal(err)
 		}
 		k.over(c.ID, "STORE_ROLLED_BACK")
 		k.clean()
