@@ -15,6 +15,7 @@ var scenarios = []scenario{
 	{name: "two refreshers and an escrow", who: []kind{refresher, refresher, lander}, left: budget{crashes: 1, faults: 1}, change: inEscrow},
 	{name: "two refreshers and an authorization", who: []kind{refresher, refresher, authorization}, left: budget{crashes: 1, faults: 1}},
 	{name: "a refresher and an authorization", who: []kind{refresher, authorization}, left: budget{crashes: 1, faults: 1, freezes: 1}},
+	{name: "a refresher that was refused before and an authorization", who: []kind{refresher, authorization}, left: budget{crashes: 1, freezes: 1}, change: ended},
 	{name: "a refresher and an authorization of about the same time", who: []kind{refresher, authorization}, left: budget{crashes: 1, faults: 1}, contested: true},
 	{name: "an authorization and who resumes it", who: []kind{authorization, resumer}, left: budget{crashes: 1, faults: 2, freezes: 1}},
 	{name: "a refresher, a re-wrap and a deletion", who: []kind{refresher, rewrap, deletion}, left: budget{crashes: 1, faults: 1}},
@@ -34,6 +35,11 @@ func inEscrow(s *state) {
 	s.escrows[first] = record{2, firstAttempt, set{token{1, 2}, 1}}
 	s.rows[first].generation, s.rows[first].escrowed = 2, true
 	s.wrote[first][2] = firstAttempt
+}
+
+// ended begins with a grant that its user ended, and that was refused once.
+func ended(s *state) {
+	s.grants[1].live, s.rows[first].failure = false, revoked
 }
 
 // depth is how much more than usual may go wrong.

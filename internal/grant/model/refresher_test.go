@@ -197,10 +197,10 @@ func (m *machine) call() {
 	m.fault("the provider is down", func(_ *state, a *actor) step { return m.failing(a, oauth.Unavailable) })
 }
 
-// unanswered tries an unknown outcome once more at once.
+// unanswered tries an unknown outcome once more at once, where the provider allows for that.
 func (m *machine) unanswered(a *actor) step {
 	a.interrupted = true
-	if a.tries++; a.tries == 1 {
+	if a.tries++; a.tries == 1 && m.retryAtOnce(m.reuse, &oauth.Error{Outcome: oauth.Unknown}) {
 		return refreshMark
 	}
 	return m.failing(a, oauth.Unknown)
@@ -254,7 +254,7 @@ func reasonOf(v grant.Verdict) reason {
 // failed settles a verdict on the generation that was reserved.
 func (m *machine) failed(s *state, a *actor) step {
 	r, v := &s.rows[a.connection], a.verdict
-	if r.exists && r.generation > a.row.generation {
+	if r.exists && r.generation > a.row.generation && !m.unfenced {
 		if !s.grantLock.release(m.owner(), 0) {
 			return refreshClose
 		}
