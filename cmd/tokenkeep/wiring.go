@@ -80,12 +80,16 @@ type service struct {
 func wire(p parts) (*service, error) {
 	tenants := tenancy.New(tenancy.Options{DB: p.db, Vault: p.vault, Operator: p.operator, Logger: p.log})
 	apps := app.New(app.Options{DB: p.db, Keys: p.vault, Providers: p.catalogue, PublicURL: p.publicURL})
-	holds := hold.New(hold.Options{DB: p.db, Policy: p.holdPolicy, Logger: p.log})
+	clock := database.NewClock(p.db, time.Now, p.log)
+	if err := measured(clock); err != nil {
+		return nil, err
+	}
+	holds := hold.New(hold.Options{DB: p.db, Policy: p.holdPolicy, Now: clock.Now, Logger: p.log})
 	calls := outbound.Transport(outbound.Options{Allow: p.reachable, Proxy: http.ProxyFromEnvironment})
 	connections, err := connection.New(connection.Options{
 		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{Transport: calls}), Zoom: zoom.New(zoom.Options{Transport: calls}),
 		Holds: holds,
-		Catalogue: p.catalogue, Pace: p.refresh.pace(), Logger: p.log,
+		Catalogue: p.catalogue, Pace: p.refresh.pace(), Now: clock.Now, Logger: p.log,
 		Durable: func(what string, after time.Duration) {
 			p.log.Debug("a provider's answer is durable", "what", what, "after", after)
 		},
@@ -104,6 +108,13 @@ func wire(p parts) (*service, error) {
 		s.scheduler = refresh.New(p.refresh.options(connections, s.ready, p.log))
 	}
 	return s, nil
+}
+
+// measured compares the clock with the database's before anything depends on it.
+func measured(c *database.Clock) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return c.Measure(ctx)
 }
 
 // ready asks both stores for an answer.

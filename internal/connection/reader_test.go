@@ -15,15 +15,15 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
 )
 
-// TestExpiredForFiftyReaders: one refresh serves them all, in each of two processes.
-func TestExpiredForFiftyReaders(t *testing.T) {
+// TestExpiredForManyReaders: one refresh serves them all, in each of two processes.
+func TestExpiredForManyReaders(t *testing.T) {
 	each(t, func(t *testing.T, k *kit) {
 		c := k.Connect(t, k.one, user)
 		processes := []*servicetest.Service{k.Service, k.Process(t)}
 		for round := int64(2); round < 4; round++ {
 			k.Clock.Advance(2 * time.Hour)
 			var group sync.WaitGroup
-			for i := range 50 {
+			for i := range 200 {
 				group.Go(func() {
 					r, err := processes[i%2].Connections.Credential(k.one.Ctx, connection.Selector{Connection: &c.ID}, nil)
 					if err != nil || r.Credential == nil || r.Credential.Version != round {

@@ -164,18 +164,25 @@ func (w *World) catalogue() *provider.Catalogue {
 // Process starts another process in the same world.
 func (w *World) Process(t testing.TB) *Service {
 	t.Helper()
+	return w.ProcessAt(t, func(*database.DB) func() time.Time { return w.Clock.Now })
+}
+
+// ProcessAt is Process with a clock of its own, which may ask the process's database.
+func (w *World) ProcessAt(t testing.TB, clock func(*database.DB) func() time.Time) *Service {
+	t.Helper()
 	s := &Service{World: w, DB: OpenDatabase(t, w.URL), Vault: &Vault{Vault: w.processVault(t)}}
-	s.OAuth = &OAuth{OAuth: oauth.New(oauth.Options{Transport: w.transport, Now: w.Clock.Now})}
-	s.ZoomAPI = &Zoom{Zoom: zoom.New(zoom.Options{Transport: w.transport, Now: w.Clock.Now})}
+	now := clock(s.DB)
+	s.OAuth = &OAuth{OAuth: oauth.New(oauth.Options{Transport: w.transport, Now: now})}
+	s.ZoomAPI = &Zoom{Zoom: zoom.New(zoom.Options{Transport: w.transport, Now: now})}
 	s.Catalogue = w.catalogue()
-	s.Tenancy = tenancy.New(tenancy.Options{DB: s.DB, Vault: s.Vault, Now: w.Clock.Now})
-	s.Apps = app.New(app.Options{DB: s.DB, Keys: s.Vault, Providers: s.Catalogue, Now: w.Clock.Now, PublicURL: "https://tokens.example.com"})
-	s.Holds = hold.New(hold.Options{DB: s.DB, Policy: w.options.Holds, Now: w.Clock.Now, Logger: w.options.Logger})
+	s.Tenancy = tenancy.New(tenancy.Options{DB: s.DB, Vault: s.Vault, Now: now})
+	s.Apps = app.New(app.Options{DB: s.DB, Keys: s.Vault, Providers: s.Catalogue, Now: now, PublicURL: "https://tokens.example.com"})
+	s.Holds = hold.New(hold.Options{DB: s.DB, Policy: w.options.Holds, Now: now, Logger: w.options.Logger})
 	var err error
 	s.Connections, err = connection.New(connection.Options{
 		DB: s.DB, Vault: s.Vault, Apps: s.Apps, OAuth: s.OAuth, Zoom: s.ZoomAPI, Catalogue: s.Catalogue,
 		Holds: s.Holds,
-		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Durable: w.options.Durable, Now: w.Clock.Now, Jitter: w.jitter(),
+		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Durable: w.options.Durable, Now: now, Jitter: w.jitter(),
 		Logger: w.options.Logger,
 	})
 	if err != nil {
