@@ -1,6 +1,7 @@
 package grant_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/errs"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
 )
 
 // A crash is a panic in a hook of a process whose database was closed a moment before: nothing it does afterwards has an
@@ -33,6 +35,13 @@ func TestCrashDuringRefresh(t *testing.T) {
 		{"after the spending mark", func(s *servicetest.Service) { s.OAuth.Before("Refresh", s.CrashHook) }, 1, false},
 		{"answer unread", func(s *servicetest.Service) { s.OAuth.After("Refresh", s.CrashHook) }, 1, true},
 		{"answer read, vault not written", func(s *servicetest.Service) { s.Vault.Before("WriteRecord", s.CrashHook) }, 1, true},
+		{"vault away, not yet in escrow", func(s *servicetest.Service) {
+			s.OAuth.After("Refresh", func(context.Context) error {
+				s.Vault.Before("WriteRecord", servicetest.Fail(vault.ErrUnavailable))
+				s.Vault.Before("ReadRecord", s.CrashHook)
+				return nil
+			})
+		}, 1, true},
 		{"vault written, row not", func(s *servicetest.Service) { s.Vault.After("WriteRecord", s.CrashHook) }, 1, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -231,4 +240,64 @@ func TestParkedForLong(t *testing.T) {
 		k.safe(c, 1)
 		k.rotations(1)
 	})
+}
+
+// TestCrashWhileLanding kills an attempt between the vault's write and the end of the escrow.
+func TestCrashWhileLanding(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		c := k.connect()
+		back := k.awayAfterRefresh()
+		out, err := k.refresh(c)
+		k.refreshed(out, err, 2)
+		back()
+		doomed := k.Process(t)
+		doomed.Vault.After("WriteRecord", doomed.CrashHook)
+		_, _ = k.refreshOn(doomed, k.Row(t, c.ID))
+		k.escrowed(1)
+		k.ExpireLocks(t)
+		k.sweep()
+		k.escrowed(0)
+		k.safe(c, 2)
+		k.rotations(1)
+	})
+}
+
+// TestCrashDuringDeletion kills the process at each step of a deletion and of its revocation.
+func TestCrashDuringDeletion(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		die  func(s *servicetest.Service)
+		// again is true where nothing has been deleted yet.
+		again bool
+	}{
+		{"copied", func(s *servicetest.Service) { s.Vault.After("NewDataKey", s.CrashHook) }, true},
+		{"buried", func(s *servicetest.Service) { s.Vault.Before("EraseRecord", s.CrashHook) }, false},
+		{"erased", func(s *servicetest.Service) { s.Vault.After("EraseRecord", s.CrashHook) }, false},
+		{"ended at the provider", func(s *servicetest.Service) { s.OAuth.After("Revoke", s.CrashHook) }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			each(t, func(t *testing.T, k *kit) {
+				c := k.connect()
+				doomed := k.Process(t)
+				test.die(doomed)
+				dies(func() {
+					_ = doomed.Connections.Delete(k.one.Ctx, c.ID)
+					_, _ = grant.NewSweeper(doomed.Connections.Keeper(), 0).RunOnce(t.Context())
+				})
+				if test.again {
+					k.delete(c.ID)
+				}
+				k.ExpireLocks(t)
+				k.Clock.Advance(time.Minute)
+				k.sweep()
+				k.gone(c)
+			})
+		})
+	}
+}
+
+// dies runs f, which a crash may end.
+func dies(f func()) {
+	defer func() { _ = recover() }()
+	f()
 }

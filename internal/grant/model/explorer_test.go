@@ -14,7 +14,6 @@ type scenario struct {
 	// change alters the state it begins with.
 	change    func(s *state)
 	contested bool
-	// recovered by the end: what happens then is not explored but carried out.
 }
 
 // node is a state that was seen, and how it was come by.
@@ -32,8 +31,6 @@ type explorer struct {
 	states []state
 	// ends counts the states where nobody can go on, each of which was recovered from.
 	ends int
-	// find, where not nil, is asked for every state whether the search ends there.
-	find func(s *state, n node) bool
 }
 
 // counterexample is a way to a state that must not be.
@@ -67,15 +64,12 @@ func (x *explorer) run(sc scenario) *counterexample {
 		if err := x.always(&s); err != nil {
 			return &counterexample{err, x.trace(i)}
 		}
-		if x.find != nil && x.find(&s, x.nodes[i]) {
-			return &counterexample{nil, x.trace(i)}
-		}
 		moved := x.follow(s, func(actor int8, what string, next state) { x.add(next, node{i, actor, what}) })
 		if moved {
 			continue
 		}
 		x.ends++
-		if after, err := x.recover(s); err != nil {
+		if _, after, err := x.recover(s, false); err != nil {
 			return &counterexample{err, append(x.trace(i), after...)}
 		}
 	}
@@ -180,28 +174,28 @@ func (x *explorer) surroundings(s state, tell func(actor int8, what string, next
 }
 
 // recover carries out what the sweeper and the next readers do where nothing goes wrong any more. Each is given a while:
-// a refusal must be seen twice before it counts.
-func (x *explorer) recover(s state) (trace []string, err error) {
+// a refusal must be seen twice before it counts. soon ends it as soon as all is right.
+func (w *world) recover(s state, soon bool) (_ state, trace []string, err error) {
 	s.left, s.late = budget{}, token{}
 	for i := range s.actors {
 		s.actors[i] = actor{kind: s.actors[i].kind, at: atEnd}
 	}
 	for range 3 {
 		for _, k := range []kind{resumer, lander, eraser, eraser, revoker, revoker, revoker} {
-			s = x.alone(s, k, first, &trace)
+			s = w.alone(s, k, first, &trace)
 		}
 		for c := range uint8(connections) {
-			s = x.alone(s, refresher, c, &trace)
+			s = w.alone(s, refresher, c, &trace)
+		}
+		if soon && w.atRest(&s) == nil {
+			break
 		}
 	}
-	if err := x.atRest(&s); err != nil {
-		return trace, err
-	}
-	return nil, nil
+	return s, trace, w.atRest(&s)
 }
 
 // alone runs one machine to its end. Its place among the actors gives the number of its attempt, so each round has one.
-func (x *explorer) alone(s state, k kind, c uint8, trace *[]string) state {
+func (w *world) alone(s state, k kind, c uint8, trace *[]string) state {
 	for _, l := range []*lock{&s.grantLock, &s.attemptLock} {
 		if l.owner != 0 {
 			l.expired = true
@@ -212,7 +206,7 @@ func (x *explorer) alone(s state, k kind, c uint8, trace *[]string) state {
 	s.actors[i] = actor{kind: k, connection: c}
 	for s.actors[i].alive() {
 		moved := false
-		x.step(s, i, func(what string, next state) {
+		w.step(s, i, func(what string, next state) {
 			if !moved {
 				moved, s = true, next
 				*trace = append(*trace, "afterwards "+names[k]+" "+what)
