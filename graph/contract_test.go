@@ -44,7 +44,9 @@ var notServed = []string{
 }
 
 // added is what the schema has beyond the contract.
-var added = []string{}
+var added = []string{
+	"ConfirmHoldPayload", "DismissHoldPayload", "Hold", "HoldKind", "HoldState", "Mutation.confirmHold", "Mutation.dismissHold", "Query.holds",
+}
 
 func TestServedSchemaIsTheContract(t *testing.T) {
 	text, err := os.ReadFile("../docs/contract.graphqls")

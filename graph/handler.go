@@ -34,6 +34,7 @@ type Options struct {
 	Connections Connections
 	Apps        Apps
 	Tenancy     Tenancy
+	Holds       Holds
 	// Providers is the catalogue.
 	Providers *provider.Catalogue
 	// Ent is what queries read from.
@@ -57,7 +58,7 @@ func NewHandler(o Options) http.Handler {
 	}
 	reader := read.New(o.Ent)
 	served := schema(&Resolver{
-		connections: o.Connections, apps: o.Apps, tenancy: o.Tenancy, providers: o.Providers, read: reader,
+		connections: o.Connections, apps: o.Apps, tenancy: o.Tenancy, holds: o.Holds, providers: o.Providers, read: reader,
 	})
 	server := handler.New(served)
 	server.AddTransport(transport{})

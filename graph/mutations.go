@@ -172,3 +172,27 @@ func (r *mutationResolver) RotateTenantKey(ctx context.Context, id string) (*mod
 	}
 	return &model.RotateTenantKeyPayload{Tenant: model.TenantOf(t)}, nil
 }
+
+func (r *mutationResolver) ConfirmHold(ctx context.Context, id string) (*model.ConfirmHoldPayload, error) {
+	u, err := parse(tkid.Hold, "id", id)
+	if err != nil {
+		return nil, err
+	}
+	h, err := r.holds.Confirm(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ConfirmHoldPayload{Hold: model.HoldOf(h)}, nil
+}
+
+func (r *mutationResolver) DismissHold(ctx context.Context, id string) (*model.DismissHoldPayload, error) {
+	u, err := parse(tkid.Hold, "id", id)
+	if err != nil {
+		return nil, err
+	}
+	h, err := r.holds.Dismiss(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return &model.DismissHoldPayload{Hold: model.HoldOf(h)}, nil
+}

@@ -133,3 +133,8 @@ func (r *queryResolver) Tenants(ctx context.Context, first *int, after *string, 
 	}
 	return model.TenantPage(p), nil
 }
+
+func (r *queryResolver) Holds(ctx context.Context, standing *bool) ([]*model.Hold, error) {
+	all, err := r.holds.List(ctx, standing != nil && *standing)
+	return model.HoldsOf(all), err
+}

@@ -19,6 +19,7 @@ type Resolver struct {
 	connections Connections
 	apps        Apps
 	tenancy     Tenancy
+	holds       Holds
 	providers   *provider.Catalogue
 	read        *read.Reader
 }

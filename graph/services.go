@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/internal/app"
 	"github.com/tokenkeep/tokenkeep/internal/connection"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
 	"github.com/tokenkeep/tokenkeep/internal/tenancy"
 )
@@ -41,7 +42,15 @@ type Tenancy interface {
 	RevokeKey(ctx context.Context, id uuid.UUID) (*ent.APIKey, error)
 }
 
+// Holds is what the resolvers need of internal/hold.
+type Holds interface {
+	List(ctx context.Context, standing bool) ([]hold.Seen, error)
+	Confirm(ctx context.Context, id uuid.UUID) (hold.Seen, error)
+	Dismiss(ctx context.Context, id uuid.UUID) (hold.Seen, error)
+}
+
 var (
+	_ Holds       = (*hold.Service)(nil)
 	_ Connections = (*connection.Service)(nil)
 	_ Apps        = (*app.Service)(nil)
 	_ Tenancy     = (*tenancy.Service)(nil)

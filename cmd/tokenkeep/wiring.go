@@ -134,7 +134,7 @@ type surface struct {
 func (s *service) http(o surface) *server.Server {
 	return server.New(server.Options{
 		GraphQL: graph.NewHandler(graph.Options{
-			Connections: s.connections, Apps: s.apps, Tenancy: s.tenancy, Providers: s.catalogue, Ent: s.db.Ent,
+			Connections: s.connections, Apps: s.apps, Tenancy: s.tenancy, Holds: s.holds, Providers: s.catalogue, Ent: s.db.Ent,
 			Log: s.log, Introspection: o.introspection,
 		}),
 		Callers: s.tenancy, Ready: s.checks(), Playground: o.playground, LoopbackOnly: o.loopbackOnly, Logger: s.log,

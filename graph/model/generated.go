@@ -32,6 +32,10 @@ type APIKeyEdge struct {
 	Node   *APIKey `json:"node"`
 }
 
+type ConfirmHoldPayload struct {
+	Hold *Hold `json:"hold"`
+}
+
 type ConnectionEdge struct {
 	Cursor string      `json:"cursor"`
 	Node   *Connection `json:"node"`
@@ -146,6 +150,10 @@ type DeleteOAuthAppPayload struct {
 
 type DeleteTenantPayload struct {
 	DeletedID string `json:"deletedId"`
+}
+
+type DismissHoldPayload struct {
+	Hold *Hold `json:"hold"`
 }
 
 type GrantInput struct {
@@ -626,6 +634,127 @@ func (e *GrantType) UnmarshalJSON(b []byte) error {
 }
 
 func (e GrantType) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What a hold is about.
+type HoldKind string
+
+const (
+	// A store was rolled back or lost records: it concerns the whole fleet.
+	HoldKindStore HoldKind = "STORE"
+	// Many connections of one app would end within minutes.
+	HoldKindApp HoldKind = "APP"
+)
+
+var AllHoldKind = []HoldKind{
+	HoldKindStore,
+	HoldKindApp,
+}
+
+func (e HoldKind) IsValid() bool {
+	switch e {
+	case HoldKindStore, HoldKindApp:
+		return true
+	}
+	return false
+}
+
+func (e HoldKind) String() string {
+	return string(e)
+}
+
+func (e *HoldKind) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = HoldKind(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid HoldKind", str)
+	}
+	return nil
+}
+
+func (e HoldKind) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *HoldKind) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e HoldKind) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+type HoldState string
+
+const (
+	// It keeps connections from ending until an operator decides.
+	HoldStateStanding HoldState = "STANDING"
+	// An operator confirmed: its connections end by their next attempt.
+	HoldStateConfirmed HoldState = "CONFIRMED"
+	// An operator says that the cause was put right.
+	HoldStateDismissed HoldState = "DISMISSED"
+	// It ended by itself, for it kept nothing any more.
+	HoldStateEnded HoldState = "ENDED"
+)
+
+var AllHoldState = []HoldState{
+	HoldStateStanding,
+	HoldStateConfirmed,
+	HoldStateDismissed,
+	HoldStateEnded,
+}
+
+func (e HoldState) IsValid() bool {
+	switch e {
+	case HoldStateStanding, HoldStateConfirmed, HoldStateDismissed, HoldStateEnded:
+		return true
+	}
+	return false
+}
+
+func (e HoldState) String() string {
+	return string(e)
+}
+
+func (e *HoldState) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = HoldState(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid HoldState", str)
+	}
+	return nil
+}
+
+func (e HoldState) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *HoldState) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e HoldState) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

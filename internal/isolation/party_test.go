@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/internal/id"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
 )
 
@@ -68,7 +69,21 @@ func (w *world) party(t *testing.T, name string) *party {
 	w.must(t, w.operatorIdentity(), `mutation($name: String!) { createTenant(input: {name: $name}) { tenant { id } } }`, map[string]any{"name": p.word + " to delete"}, &daughter)
 	p.values["spare tenant"] = daughter.CreateTenant.Tenant.ID
 	w.furnish(t, p)
+	p.set("hold", w.raiseHold(t))
+	p.set("other hold", w.raiseHold(t))
 	return p
+}
+
+// raiseHold raises a hold of an app, as many refusals at once would.
+func (w *world) raiseHold(t *testing.T) string {
+	t.Helper()
+	now := w.Clock.Now()
+	h, err := w.DB.Ent.Hold.Create().SetSubject(id.New().String()).SetReason("REVOKED").SetStopped(1).SetRaisedAt(now).SetLastHeldAt(now).
+		Save(tenant.System(t.Context(), uuid.Nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id.Hold.Format(h.ID)
 }
 
 // set keeps a value as one to try and to look for, ids also in the database's form.

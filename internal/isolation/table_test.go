@@ -41,6 +41,10 @@ var rules = map[string]rule{
 		"after": {"cursor of apps", argument("after"), forbidden}, "before": {"cursor of apps", argument("before"), forbidden},
 	}},
 
+	"holds":       {scope: operatorOnly, own: none},
+	"confirmHold": {scope: operatorOnly, own: own("id", "hold"), tries: map[string]try{"id": {"hold", argument("id"), forbidden}}},
+	"dismissHold": {scope: operatorOnly, own: own("id", "other hold"), tries: map[string]try{"id": {"hold", argument("id"), forbidden}}},
+
 	"createConnection": {scope: write, own: func(p *party) args {
 		return args{"input": args{"app": p.values["key app"], "grant": args{"apiKey": args{"apiKey": "spare-" + p.word}}}}
 	}, tries: map[string]try{

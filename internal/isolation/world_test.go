@@ -105,7 +105,7 @@ func (w *world) serve(t *testing.T, log *slog.Logger) {
 	w.breaker = &breaker{Connections: w.Connections}
 	handler := server.New(server.Options{
 		GraphQL: graph.NewHandler(graph.Options{
-			Connections: w.breaker, Apps: w.Apps, Tenancy: w.callers, Providers: w.Catalogue, Ent: w.DB.Ent, Log: log, Introspection: true,
+			Connections: w.breaker, Apps: w.Apps, Tenancy: w.callers, Holds: w.Holds, Providers: w.Catalogue, Ent: w.DB.Ent, Log: log, Introspection: true,
 		}),
 		Callers: w.callers, Logger: log,
 		Ready: []server.Check{{Name: "database", Run: w.DB.Ping}, {Name: "vault", Run: w.Service.Vault.Health}},
