@@ -88,7 +88,7 @@ func wire(p parts) (*service, error) {
 	calls := outbound.Transport(outbound.Options{Allow: p.reachable, Proxy: http.ProxyFromEnvironment})
 	connections, err := connection.New(connection.Options{
 		DB: p.db, Vault: p.vault, Apps: apps, OAuth: oauth.New(oauth.Options{Transport: calls}), Zoom: zoom.New(zoom.Options{Transport: calls}),
-		Holds: holds,
+		Holds:     holds,
 		Catalogue: p.catalogue, Pace: p.refresh.pace(), Now: clock.Now, Logger: p.log,
 		Durable: func(what string, after time.Duration) {
 			p.log.Debug("a provider's answer is durable", "what", what, "after", after)

@@ -202,7 +202,7 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s.keeper = grant.New(grant.Options{DB: o.DB, Vault: o.Vault, Provider: o.OAuth, Domain: domain{s}, Catalogue: o.Catalogue,
-		Holds: o.Holds,
+		Holds:   o.Holds,
 		Budgets: o.Budgets, Durable: o.Durable, Now: s.now, Logger: s.log})
 	return s, nil
 }

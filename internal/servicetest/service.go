@@ -181,7 +181,7 @@ func (w *World) ProcessAt(t testing.TB, clock func(*database.DB) func() time.Tim
 	var err error
 	s.Connections, err = connection.New(connection.Options{
 		DB: s.DB, Vault: s.Vault, Apps: s.Apps, OAuth: s.OAuth, Zoom: s.ZoomAPI, Catalogue: s.Catalogue,
-		Holds: s.Holds,
+		Holds:   s.Holds,
 		Budgets: w.budgets(), ReaderWait: w.options.ReaderWait, Durable: w.options.Durable, Now: now, Jitter: w.jitter(),
 		Logger: w.options.Logger,
 	})
