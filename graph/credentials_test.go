@@ -66,11 +66,43 @@ func TestCredentialResults(t *testing.T) {
 		fails(t, "BAD_USER_INPUT", "connections", "100 is the most")
 }
 
+// TestBareCredentials: the row is read whole where anything of it is asked for, however the request is written.
+func TestBareCredentials(t *testing.T) {
+	s := newServer(nil)
+	c := row()
+	var bare bool
+	s.connections.credential = func(of connection.Selector, _ *int) (connection.Result, error) {
+		bare = of.Bare
+		return connection.Result{Connection: c, Credential: &connection.Credential{RevalidateAfter: noon}}, nil
+	}
+	for selection, want := range map[string]bool{
+		`__typename`:                    true,
+		`... on Credential { version }`: true,
+		`... on CredentialUnavailable { connection { id } } ... on Credential { version }`: true,
+		`... on Credential { connection @skip(if: $with) { id } version }`:                 true,
+		`... on Credential { connection { id } }`:                                          false,
+		`... on Credential { alias: connection { subject } }`:                              false,
+		`... on Credential { connection @include(if: $with) { id } }`:                      false,
+		`... on CredentialResult { ... on Credential { connection { id } } }`:              false,
+		`...F`: false,
+	} {
+		document := `query($id: ID!, $with: Boolean = true) {
+			__typename @include(if: $with) credential(of: {connection: $id}) { ` + selection + ` } }`
+		if selection == "...F" {
+			document += ` fragment F on Credential { connection { id } }`
+		}
+		s.must(t, document, map[string]any{"id": id.Connection.Format(c.ID)})
+		if bare != want {
+			t.Errorf("%s: got bare %v, want %v", selection, bare, want)
+		}
+	}
+}
+
 func TestLookup(t *testing.T) {
 	s := newServer(nil)
 	a, user := id.New(), "u1"
 	s.connections.credential = func(of connection.Selector, ttl *int) (connection.Result, error) {
-		want := connection.Selector{Lookup: &connection.Lookup{Provider: "zoom", App: &a, Kind: "USER", ExternalUserID: &user}}
+		want := connection.Selector{Bare: true, Lookup: &connection.Lookup{Provider: "zoom", App: &a, Kind: "USER", ExternalUserID: &user}}
 		if diff := cmp.Diff(want, of); diff != "" || ttl != nil {
 			t.Error(diff, ttl)
 		}

@@ -2,7 +2,9 @@ package graph
 
 import (
 	"context"
+	"slices"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/graph/generated"
@@ -99,11 +101,19 @@ func (r *queryResolver) Credential(ctx context.Context, of model.CredentialSelec
 	if err != nil {
 		return nil, err
 	}
+	selector.Bare = !selectsConnection(ctx)
 	result, err := r.connections.Credential(ctx, selector, minTTL)
 	if err != nil {
 		return nil, err
 	}
 	return model.CredentialResultOf(result), nil
+}
+
+// selectsConnection reports whether the request asks for anything of a credential's connection.
+func selectsConnection(ctx context.Context) bool {
+	return slices.ContainsFunc(graphql.CollectFieldsCtx(ctx, []string{"Credential", "CredentialResult"}), func(f graphql.CollectedField) bool {
+		return f.Name == "connection"
+	})
 }
 
 func (r *queryResolver) Credentials(ctx context.Context, connections []string, minTTL *int) ([]model.CredentialResult, error) {

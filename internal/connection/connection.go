@@ -72,10 +72,12 @@ type UpdateInput struct {
 	LocalRecording, OnBehalf *bool
 }
 
-// Selector names the connection whose credential is asked for; exactly one field is set.
+// Selector names the connection whose credential is asked for; exactly one of Connection and Lookup is set.
 type Selector struct {
 	Connection *uuid.UUID
 	Lookup     *Lookup
+	// Bare says that of a credential's row nothing but the id will be looked at: the rest is then not read.
+	Bare bool
 }
 
 // Lookup finds a connection by what the caller knows of it.

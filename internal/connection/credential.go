@@ -48,6 +48,11 @@ func (s *Service) Credential(ctx context.Context, sel Selector, minTTL *int) (Re
 	if err := checkTTL(minTTL); err != nil {
 		return Result{}, err
 	}
+	if sel.Bare && sel.Connection != nil {
+		if r, ok, err := s.atHand(ctx, *sel.Connection, minTTL); ok || err != nil {
+			return r, err
+		}
+	}
 	row, err := s.selected(ctx, sel)
 	if err != nil {
 		return Result{}, err

@@ -55,8 +55,8 @@ func TestFreshRead(t *testing.T) {
 			t.Fatalf("got %+v, %v", warm, err)
 		}
 		n, vaultCalls := count(p), p.Vault.Calls("ReadRecord")+p.Vault.Calls("UnwrapDataKeys")
-		for range 10 {
-			r, err := p.Connections.Credential(k.one.Ctx, connection.Selector{Connection: &c.ID}, nil)
+		for i := range 10 {
+			r, err := p.Connections.Credential(k.one.Ctx, connection.Selector{Connection: &c.ID, Bare: i%2 == 0}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,8 +161,20 @@ func TestMinTTLOfShortLives(t *testing.T) {
 // TestMemoryIsNotTheAuthority: another process refreshes, disconnects or deletes, and this one does not go on serving what
 // it remembers.
 func TestMemoryIsNotTheAuthority(t *testing.T) {
+	for name, bare := range map[string]bool{"whole row": false, "bare": true} {
+		t.Run(name, func(t *testing.T) { memoryIsNotTheAuthority(t, bare) })
+	}
+}
+
+func memoryIsNotTheAuthority(t *testing.T, bare bool) {
+	t.Helper()
 	each(t, func(t *testing.T, k *kit) {
 		c := k.connect()
+		k.served(k.read(c.ID), 1)
+		if err := k.Connections.Drain(t.Context()); err != nil { // the first use is noted now: a bare read looks at that
+			t.Fatal(err)
+		}
+		k.Service, k.bare = k.Process(t), bare
 		other := k.Process(t)
 		k.served(k.read(c.ID), 1)
 		if _, err := other.Connections.Refresh(k.one.Ctx, c.ID); err != nil {

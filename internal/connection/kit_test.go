@@ -29,6 +29,8 @@ type kit struct {
 	*servicetest.Service
 	t          *testing.T
 	one, other *servicetest.Tenant
+	// bare makes reads look at nothing of the row.
+	bare bool
 }
 
 // each runs the test on every database.
@@ -83,7 +85,7 @@ func (k *kit) read(connectionID uuid.UUID) connection.Result {
 
 func (k *kit) readFor(ctx context.Context, connectionID uuid.UUID, minTTL *int) connection.Result {
 	k.t.Helper()
-	r, err := k.Connections.Credential(ctx, connection.Selector{Connection: &connectionID}, minTTL)
+	r, err := k.Connections.Credential(ctx, connection.Selector{Connection: &connectionID, Bare: k.bare}, minTTL)
 	if err != nil {
 		k.t.Fatalf("reading: %v", err)
 	}
