@@ -61,7 +61,7 @@ const (
 	atStart step = iota
 	atEnd
 	crashed
-	// waiting is above this.
+	// firstStep and above are each machine's own.
 	firstStep
 )
 
