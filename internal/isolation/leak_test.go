@@ -1,6 +1,7 @@
 package isolation_test
 
 import (
+	"bytes"
 	"fmt"
 	"log"
 	"os"
@@ -13,8 +14,7 @@ import (
 // TestNothingLeaks runs everything that the service does, well and badly, with the log at its most talkative, and then
 // looks for every secret that occurred in everything that was written, said or sent.
 func TestNothingLeaks(t *testing.T) {
-	servicetest.EachDatabase(t, func(t *testing.T, url string) {
-		w := newWorld(t, url)
+	eachStore(t, func(t *testing.T, w *world) {
 		log.SetOutput(w.logs) // net/http's own complaints
 		t.Cleanup(func() { log.SetOutput(os.Stderr) })
 		p := w.party(t, "amber")
@@ -38,8 +38,19 @@ func TestNothingLeaks(t *testing.T) {
 			size += len(c.text)
 			c.check(t, &w.hoard)
 		}
+		if w.server != nil && !bytes.Contains(w.kv(t), []byte("record")) {
+			t.Error("KV holds no record, so that nothing is proved of any")
+		}
 		t.Logf("%d answers, secrets %v, %d needles, %d bytes searched", len(w.answers), w.hoard.kinds(), len(w.hoard.needles()), size)
 	})
+}
+
+// eachStore runs a test on each database, with the embedded vault and with a Vault server.
+func eachStore(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	servicetest.EachDatabase(t, func(t *testing.T, url string) { test(t, newWorld(t, url)) })
+	t.Run("sqlite on Vault", func(t *testing.T) { test(t, newWorldOn(t, servicetest.SQLite(t), servicetest.SharedVault(t))) })
+	t.Run("postgres on Vault", func(t *testing.T) { test(t, newWorldOn(t, servicetest.Postgres(t), servicetest.SharedVault(t))) })
 }
 
 // harvest adds the secrets that the service and the provider made.

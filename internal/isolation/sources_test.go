@@ -1,6 +1,7 @@
 package isolation_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -29,6 +30,9 @@ func (w *world) corpora(t *testing.T) []corpus {
 		{name: "the requests to the provider", text: w.wire.sentBodies(), except: []string{"access token", "refresh token", "authorization code", "PKCE verifier", "client secret"}},
 		{name: "all tables", text: w.dump(t)},
 	}
+	if w.server != nil {
+		all = append(all, corpus{name: "all of KV", text: w.kv(t)})
+	}
 	for _, path := range w.files(t) {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -42,7 +46,10 @@ func (w *world) corpora(t *testing.T) []corpus {
 // files are those of the databases: tables and pages that were deleted, logs included.
 func (w *world) files(t *testing.T) []string {
 	t.Helper()
-	bases := []string{w.vaultPath}
+	var bases []string
+	if w.server == nil {
+		bases = append(bases, w.vaultPath)
+	}
 	if w.DB.Dialect == dialect.SQLite {
 		bases = append(bases, strings.TrimPrefix(w.URL, "sqlite://"))
 	}
@@ -60,6 +67,23 @@ func (w *world) files(t *testing.T) []string {
 	}
 	return all
 }
+
+// kv is everything that Vault's KV tells of what it holds, every version; what rests there as base64 also as it is.
+func (w *world) kv(t *testing.T) []byte {
+	t.Helper()
+	var b strings.Builder
+	for path, text := range w.server.KV(t) {
+		_, _ = fmt.Fprintf(&b, "%s\n%s\n", path, text)
+		for _, word := range base64Word.FindAllString(text, -1) {
+			if plain, err := base64.StdEncoding.DecodeString(word); err == nil {
+				_, _ = fmt.Fprintf(&b, "%s\n", plain)
+			}
+		}
+	}
+	return []byte(b.String())
+}
+
+var base64Word = regexp.MustCompile(`[A-Za-z0-9+/]{20,}={0,2}`)
 
 // dump is the content of all tables, bytes as they are.
 func (w *world) dump(t *testing.T) []byte {

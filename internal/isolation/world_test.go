@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/server"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 	"github.com/tokenkeep/tokenkeep/internal/tenancy"
+	"github.com/tokenkeep/tokenkeep/internal/vault"
 	"github.com/tokenkeep/tokenkeep/internal/vault/embedded"
 	"github.com/tokenkeep/tokenkeep/internal/zoom"
 )
@@ -27,7 +28,9 @@ type world struct {
 	client   *http.Client
 	callers  *tenancy.Service
 	operator string
-	// rootKey and vaultPath are the vault's.
+	// server is the Vault that the service rests in; nil where the vault is embedded.
+	server *servicetest.VaultServer
+	// rootKey and vaultPath are the embedded vault's.
 	rootKey   []byte
 	vaultPath string
 	vault     *watchedVault
@@ -43,19 +46,25 @@ type world struct {
 // newWorld builds the service on a database.
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
-	return build(t, url, func(*servicetest.Service) {})
+	return build(t, url, nil, func(*servicetest.Service) {})
+}
+
+// newWorldOn is newWorld on a Vault server.
+func newWorldOn(t *testing.T, url string, server *servicetest.VaultServer) *world {
+	t.Helper()
+	return build(t, url, server, func(*servicetest.Service) {})
 }
 
 // newDebugWorld is newWorld where ent prints every statement to the standard logger; see watchStatements.
 func newDebugWorld(t *testing.T, url string) *world {
 	t.Helper()
-	return build(t, url, func(s *servicetest.Service) { s.DB.Ent = s.DB.Ent.Debug() })
+	return build(t, url, nil, func(s *servicetest.Service) { s.DB.Ent = s.DB.Ent.Debug() })
 }
 
 // build builds the service, with a change to what it is made of.
-func build(t *testing.T, url string, change func(*servicetest.Service)) *world {
+func build(t *testing.T, url string, server *servicetest.VaultServer, change func(*servicetest.Service)) *world {
 	t.Helper()
-	w := &world{logs: &logs{}, rootKey: make([]byte, 32), vaultPath: filepath.Join(t.TempDir(), "vault.db")}
+	w := &world{logs: &logs{}, server: server, rootKey: make([]byte, 32), vaultPath: filepath.Join(t.TempDir(), "vault.db")}
 	_, _ = rand.Read(w.rootKey)
 	w.open(t) // ahead of the kit, which at the end waits for those who use it
 	log := slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -73,14 +82,23 @@ func build(t *testing.T, url string, change func(*servicetest.Service)) *world {
 // open makes the vault and the way to the provider, with what watches them.
 func (w *world) open(t *testing.T) {
 	t.Helper()
+	w.vault = &watchedVault{Vault: w.newVault(t)}
+	w.wire = &wire{next: http.DefaultTransport.(*http.Transport).Clone()}
+	t.Cleanup(w.wire.next.CloseIdleConnections)
+}
+
+// newVault opens the vault, which outlives whoever uses it.
+func (w *world) newVault(t *testing.T) vault.Vault {
+	t.Helper()
+	if w.server != nil {
+		return w.server.Open(t)
+	}
 	v, err := embedded.Open(t.Context(), embedded.Options{Path: w.vaultPath, RootKey: secret.NewBytes(bytes.Clone(w.rootKey))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = v.Close() })
-	w.vault = &watchedVault{Vault: v}
-	w.wire = &wire{next: http.DefaultTransport.(*http.Transport).Clone()}
-	t.Cleanup(w.wire.next.CloseIdleConnections)
+	return v
 }
 
 func (w *world) newOperator(t *testing.T) tenancy.OperatorKey {
