@@ -69,6 +69,9 @@ func (s *Service) unclaimedSQL() string {
 	return `(claimed_until_ms IS NULL OR claimed_until_ms < ` + s.db.NowMillis() + `)`
 }
 
+// A row in either index is CONNECTED: whoever ends a connection takes it out. The statements do not ask again, for without
+// statistics PostgreSQL would then join two indexes and sort all that is due; RefreshDue looks, and puts right.
+
 // DueNow returns refreshes that are due and not claimed, whatever their app or tenant, those that have waited longest
 // first. It reads as many rows of the index as it returns.
 func (s *Service) DueNow(ctx context.Context, limit int) ([]Due, error) {
@@ -78,19 +81,31 @@ func (s *Service) DueNow(ctx context.Context, limit int) ([]Due, error) {
 func (s *Service) dueNowSQL(limit int) string {
 	return fmt.Sprintf(`SELECT %s FROM (
 SELECT id, tenant_id, app_id, generation, next_refresh_at AS due FROM connections
-WHERE next_refresh_at <= $1 AND state = 'CONNECTED' AND %s ORDER BY next_refresh_at LIMIT %d) c %s`,
+WHERE next_refresh_at <= $1 AND %s ORDER BY next_refresh_at LIMIT %d) c %s`,
 		dueColumns, s.unclaimedSQL(), limit, dueJoin)
 }
 
 // DueInLane returns refreshes that wait for their app and are not claimed, those that have waited longest first.
 func (s *Service) DueInLane(ctx context.Context, app uuid.UUID, limit int) ([]Due, error) {
-	return s.queryDue(ctx, s.dueInLaneSQL(limit), app)
+	if s.db.Dialect != dialect.Postgres {
+		return s.queryDue(ctx, s.dueInLaneSQL(limit), app)
+	}
+	// A lane fills within seconds, long before statistics tell of it, and PostgreSQL would take it for short and sort it.
+	var due []Due
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) (err error) {
+		if _, err := tx.ExecContext(ctx, `SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)`); err != nil {
+			return fmt.Errorf("asking for the index: %w", err)
+		}
+		due, err = readDue(ctx, tx, s.dueInLaneSQL(limit), app)
+		return err
+	})
+	return due, err
 }
 
 func (s *Service) dueInLaneSQL(limit int) string {
 	return fmt.Sprintf(`SELECT %s FROM (
 SELECT id, tenant_id, app_id, generation, waiting_since AS due FROM connections
-WHERE app_id = $1 AND waiting_since IS NOT NULL AND state = 'CONNECTED' AND %s ORDER BY waiting_since LIMIT %d) c %s`,
+WHERE app_id = $1 AND waiting_since IS NOT NULL AND %s ORDER BY waiting_since LIMIT %d) c %s`,
 		dueColumns, s.unclaimedSQL(), limit, dueJoin)
 }
 
@@ -115,9 +130,9 @@ func (s *Service) Lanes(ctx context.Context, after uuid.UUID, limit int) ([]Lane
 
 func lanesSQL(limit int) string {
 	return fmt.Sprintf(`WITH RECURSIVE lane(app_id, n) AS (
-SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > $1 ORDER BY app_id LIMIT 1), 1
+SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > $1 ORDER BY app_id, waiting_since LIMIT 1), 1
 UNION ALL
-SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > lane.app_id ORDER BY app_id LIMIT 1), n + 1
+SELECT (SELECT app_id FROM connections WHERE waiting_since IS NOT NULL AND app_id > lane.app_id ORDER BY app_id, waiting_since LIMIT 1), n + 1
 FROM lane WHERE lane.app_id IS NOT NULL AND n < %d)
 SELECT %s FROM lane JOIN oauth_apps a ON a.id = lane.app_id ORDER BY a.id`, limit, laneColumns)
 }
@@ -143,7 +158,16 @@ func (l *laneRow) lane() Lane {
 }
 
 func (s *Service) queryDue(ctx context.Context, query string, args ...any) ([]Due, error) {
-	rows, err := s.db.Ent.QueryContext(ctx, query, args...)
+	return readDue(ctx, s.db.Ent, query, args...)
+}
+
+// querier runs raw queries: the database's client, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func readDue(ctx context.Context, q querier, query string, args ...any) ([]Due, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("looking for due refreshes: %w", err)
 	}
@@ -171,7 +195,7 @@ func (s *Service) ClaimDue(ctx context.Context, wanted []Due, lease time.Duratio
 	}
 	in, args := idList(wanted, s.now())
 	query := fmt.Sprintf(`UPDATE connections SET claimed_until_ms = %s + %d WHERE id IN (
-SELECT id FROM connections WHERE (next_refresh_at <= $1 OR waiting_since IS NOT NULL) AND id IN (%s) AND state = 'CONNECTED' AND %s%s)
+SELECT id FROM connections WHERE (next_refresh_at <= $1 OR waiting_since IS NOT NULL) AND id IN (%s) AND %s%s)
 RETURNING id, generation, claimed_until_ms`, s.db.NowMillis(), lease.Milliseconds(), in, s.unclaimedSQL(), s.skipLocked())
 	rows, err := s.db.Ent.QueryContext(ctx, query, args...)
 	if err != nil {
