@@ -77,6 +77,11 @@ var packages = map[string]pkg{
 		process: "builds and runs a Vault server; imported by tests, and by the bench, which measures against a real one",
 	},
 
+	"internal/postgrestest": {
+		imports: []string{},
+		process: "runs a PostgreSQL server for tests; imported by tests and tools only",
+	},
+
 	// The domain.
 	"internal/hold": {imports: []string{"ent/...", "internal/database", "internal/audit", "internal/id", "internal/tenant", "internal/errs"}},
 	"internal/grant": {
@@ -128,6 +133,7 @@ var packages = map[string]pkg{
 	// Wiring and tools.
 	"cmd/...":               {anything: true, process: "main", reveals: "reads root and operator keys, prints new keys"},
 	"internal/bench":        {anything: true, process: "main"},
+	"internal/torture":      {anything: true, process: "main"},
 	"internal/servicetest":  {anything: true, process: "test kit", reveals: "test kit"},
 	"internal/architecture": {},
 	// Tests only: against servers that others wrote, whoever crosses the lines between tenants, and a Vault that is away.

@@ -24,7 +24,8 @@ func Main(m *testing.M) {
 // kept are the goroutines of the one PostgreSQL server and the connection to it, which last as long as the process.
 func kept() []goleak.Option {
 	return []goleak.Option{
-		goleak.IgnoreAnyFunction("github.com/tokenkeep/tokenkeep/internal/servicetest.(*cluster).run.func1"),
+		goleak.IgnoreAnyFunction("github.com/tokenkeep/tokenkeep/internal/postgrestest.(*Cluster).run.func1"),
+		goleak.IgnoreAnyFunction("github.com/tokenkeep/tokenkeep/internal/postgrestest.(*Cluster).listen"),
 		goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"),
 		goleak.IgnoreTopFunction("database/sql.(*DB).connectionCleaner"),
 	}

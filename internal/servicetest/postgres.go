@@ -8,16 +8,17 @@ import (
 	"testing"
 
 	"github.com/tokenkeep/tokenkeep/internal/database"
+	"github.com/tokenkeep/tokenkeep/internal/postgrestest"
 )
 
 // server is the PostgreSQL of this process. It goes when the process does.
 var server = sync.OnceValues(func() (*postgres, error) {
 	ctx := context.Background()
-	c, err := startCluster(ctx)
+	c, err := postgrestest.New(ctx, postgrestest.Options{})
 	if err != nil {
 		return nil, err
 	}
-	admin, err := database.Open(ctx, c.url("postgres"), database.Options{MaxConns: 4})
+	admin, err := database.Open(ctx, c.URL("postgres"), database.Options{MaxConns: 4})
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +27,7 @@ var server = sync.OnceValues(func() (*postgres, error) {
 
 // postgres is the cluster and a connection to it.
 type postgres struct {
-	cluster *cluster
+	cluster *postgrestest.Cluster
 	admin   *database.DB
 	made    atomic.Int64
 	// template is made by the first who needs it: the tests of the migrations do without.
@@ -75,7 +76,7 @@ func (p *postgres) create(t testing.TB, template string) string {
 			t.Errorf("dropping the test's database: %v", err)
 		}
 	})
-	return p.cluster.url(name)
+	return p.cluster.URL(name)
 }
 
 // makeTemplate migrates the database that others are copies of.
@@ -84,7 +85,7 @@ func (p *postgres) makeTemplate() error {
 	if _, err := p.admin.SQL().ExecContext(ctx, "CREATE DATABASE "+migratedTemplate); err != nil {
 		return err
 	}
-	return migrate(ctx, p.cluster.url(migratedTemplate))
+	return migrate(ctx, p.cluster.URL(migratedTemplate))
 }
 
 // migrate brings the schema of a database up to date and lets go of it.

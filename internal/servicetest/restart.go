@@ -1,11 +1,9 @@
 package servicetest
 
 import (
-	"context"
-	"os/exec"
-	"path/filepath"
-	"syscall"
 	"testing"
+
+	"github.com/tokenkeep/tokenkeep/internal/postgrestest"
 )
 
 // Restartable is a PostgreSQL server that a test has for itself, to stop and start.
@@ -14,21 +12,18 @@ type Restartable struct {
 	URL string
 
 	t       testing.TB
-	cluster *cluster
+	cluster *postgrestest.Cluster
 }
 
-// OwnPostgres starts a server that lasts as long as the test.
+// OwnPostgres starts a server that lasts as long as the test. What was committed outlives a crash of it.
 func OwnPostgres(t testing.TB) *Restartable {
 	t.Helper()
-	c, err := startCluster(t.Context(), "synchronous_commit=on") // what was committed outlives a crash of the server
+	c, err := postgrestest.New(t.Context(), postgrestest.Options{Durable: true})
 	if err != nil {
 		t.Fatalf("starting PostgreSQL: %v", err)
 	}
-	r := &Restartable{URL: c.url("postgres"), t: t, cluster: c}
-	t.Cleanup(func() {
-		_ = r.control(context.Background(), "stop", "-m", "immediate") // the supervisor knows only the first of its servers
-		_ = c.alive.Close()
-	})
+	t.Cleanup(func() { _ = c.Close() })
+	r := &Restartable{URL: c.URL("postgres"), t: t, cluster: c}
 	if err := migrate(t.Context(), r.URL); err != nil {
 		t.Fatal(err)
 	}
@@ -36,28 +31,14 @@ func OwnPostgres(t testing.TB) *Restartable {
 }
 
 // Stop ends the server as a crash does: connections are cut, and nothing is finished.
-func (r *Restartable) Stop() { r.must("stop", "-m", "immediate") }
+func (r *Restartable) Stop() { r.must(r.cluster.Crash()) }
 
 // Start starts it again and waits until it accepts connections.
-func (r *Restartable) Start() { r.must("start", "-w", "-l", "/dev/null") }
+func (r *Restartable) Start() { r.must(r.cluster.Start()) }
 
-func (r *Restartable) must(args ...string) {
+func (r *Restartable) must(err error) {
 	r.t.Helper()
-	if err := r.control(r.t.Context(), args...); err != nil {
-		r.t.Fatalf("pg_ctl %v: %v", args, err)
-	}
-}
-
-func (r *Restartable) control(ctx context.Context, args ...string) error {
-	bin, err := postgresBin()
 	if err != nil {
-		return err
+		r.t.Fatal(err)
 	}
-	owner, err := serverUser()
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "pg_ctl"), append([]string{"-D", r.cluster.dir}, args...)...)
-	cmd.SysProcAttr, cmd.Dir = &syscall.SysProcAttr{Credential: owner}, r.cluster.dir
-	return cmd.Run()
 }

@@ -37,8 +37,20 @@ type process struct {
 	once  sync.Once
 }
 
+// openLog opens the file that the server's log goes to; without a name one that both sides have open and nobody else finds.
+func openLog(name string) (*os.File, error) {
+	if name != "" {
+		return os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	}
+	said, err := os.CreateTemp("", "tokenkeep-vault-*.log")
+	if err == nil {
+		_ = os.Remove(said.Name()) // this way nothing stays behind
+	}
+	return said, err
+}
+
 // run starts the server and waits until it listens; it returns where.
-func run(binary string, args ...string) (*process, string, error) {
+func run(binary, logFile string, args ...string) (*process, string, error) {
 	stdin, alive, err := os.Pipe()
 	if err != nil {
 		return nil, "", err
@@ -49,11 +61,10 @@ func run(binary string, args ...string) (*process, string, error) {
 		return nil, "", errors.Join(err, alive.Close())
 	}
 	defer func() { _ = stdout.Close() }()
-	said, err := os.CreateTemp("", "tokenkeep-vault-*.log")
+	said, err := openLog(logFile)
 	if err != nil {
 		return nil, "", errors.Join(err, alive.Close(), write.Close())
 	}
-	_ = os.Remove(said.Name()) // both sides have it open; this way nothing stays behind
 	cmd := exec.Command("/bin/sh", append([]string{"-c", supervisor, "sh", binary}, args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = stdin, write, said, environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -33,6 +33,8 @@ type Options struct {
 	TLS TLS
 	// NoPepper leaves the key of MAC out, for vaults that are moved into.
 	NoPepper bool
+	// LogFile is a file that what the server says is added to; empty keeps it in one that goes with the process.
+	LogFile string
 }
 
 // TLS names the files of a TLS listener.
@@ -124,7 +126,7 @@ func (s *Server) Close() {
 // Stop ends the server as an operator does.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if err := s.process.stop(); err != nil {
+	if err := s.TryStop(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -151,7 +153,7 @@ func (s *Server) Thaw(t testing.TB) { s.process.signal(t, thaw) }
 // Boot starts the server again after Stop or Kill; it is sealed, as after any start.
 func (s *Server) Boot(t testing.TB) {
 	t.Helper()
-	if err := s.launch(); err != nil {
+	if err := s.TryBoot(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -167,7 +169,7 @@ func (s *Server) Restart(t testing.TB) {
 // Seal seals the server: it answers 503 to everything.
 func (s *Server) Seal(t testing.TB) {
 	t.Helper()
-	if err := s.client.Sys().SealWithContext(t.Context()); err != nil {
+	if err := s.TrySeal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -175,7 +177,7 @@ func (s *Server) Seal(t testing.TB) {
 // Unseal unseals the server and waits until it works.
 func (s *Server) Unseal(t testing.TB) {
 	t.Helper()
-	if err := errors.Join(s.unseal(t.Context()), s.awaitKV(t.Context(), s.options.KVMount)); err != nil {
+	if err := s.TryUnseal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -186,7 +188,7 @@ func (s *Server) launch() error {
 	if tls := s.options.TLS; tls.Cert != "" {
 		args = append(args, "-tls-cert", tls.Cert, "-tls-key", tls.Key, "-tls-client-ca", tls.ClientCA)
 	}
-	p, address, err := run(s.binary, args...)
+	p, address, err := run(s.binary, s.options.LogFile, args...)
 	if err != nil {
 		return err
 	}
