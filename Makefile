@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/local/go/bin
 export CGO_ENABLED := 1
 export GO ?= go
 
-# Flags for "make run" and "make bench": make run ARGS="--listen 127.0.0.1:8090"
+# Flags for "make run", "make bench" and "make torture": make run ARGS="--listen 127.0.0.1:8090"
 ARGS ?=
 # What a migration changes, in words joined by "_".
 NAME ?=
@@ -91,6 +91,10 @@ format: toolchain ## Format the Go code as the linter wants it
 .PHONY: bench
 bench: toolchain ## Load the service over loopback and print its figures (ARGS= passes flags)
 	@$(GO) run ./internal/bench $(ARGS)
+
+.PHONY: torture
+torture: toolchain vault ## Kill, freeze and cut the service for half an hour and compare it with the provider's ledger (ARGS= passes flags)
+	@$(GO) run ./internal/torture $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built
