@@ -228,7 +228,9 @@ func (w *world) newReplica(n int) (*replica, error) {
 	}
 	r.settings = append([]string{
 		"TOKENKEEP_LISTEN=" + address, "TOKENKEEP_PUBLIC_URL=http://" + address, "TOKENKEEP_PROVIDERS_FILE=" + providers,
-		"TOKENKEEP_LOG_FORMAT=json",
+		"TOKENKEEP_LOG_FORMAT=json", "TOKENKEEP_OUTBOUND_ALLOW=127.0.0.0/8",
+		// Grants are ended here by the dozen, which is what a hold is raised for.
+		"TOKENKEEP_HOLD_MINIMUM=1000000",
 	}, w.settings...)
 	if w.mode == modeSQLite {
 		return r, nil
