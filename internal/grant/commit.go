@@ -37,14 +37,14 @@ func (k *Keeper) commit(ctx context.Context, r reservation, record vault.Record,
 	until := time.Now().Add(k.budgets.Commit)
 	cas := r.head.cas
 	for attempt := 0; ; attempt++ {
-		err := k.within(ctx, func(ctx context.Context) error {
-			_, err := k.vault.WriteRecord(ctx, r.ref, record, cas)
-			return err
-		})
+		err := k.writeWithin(ctx, r.ref, record, cas)
 		if err == nil {
 			return commitment{step: DoubtDone}
 		}
 		k.log.WarnContext(ctx, "a commit is in doubt", "connection", r.ref.Connection, "generation", record.Generation, "error", err)
+		if !errors.Is(err, vault.ErrMismatch) && !time.Now().Before(until) {
+			return commitment{step: DoubtDone, parked: true} // should it have landed, the escrow finds it there
+		}
 		step, next, known := k.resolveDoubt(ctx, r, record, role)
 		if known && step != DoubtRewrite {
 			return commitment{step: step}
@@ -61,13 +61,19 @@ func (k *Keeper) commit(ctx context.Context, r reservation, record vault.Record,
 	}
 }
 
+// writeWithin writes under the cap of a write.
+func (k *Keeper) writeWithin(ctx context.Context, ref vault.Ref, record vault.Record, cas vault.CAS) error {
+	ctx, cancel := context.WithTimeout(ctx, k.budgets.Write)
+	defer cancel()
+	_, err := k.vault.WriteRecord(ctx, ref, record, cas)
+	return err
+}
+
 // resolveDoubt reads head and row and asks AfterDoubt; known is false where the vault does not answer.
 func (k *Keeper) resolveDoubt(ctx context.Context, r reservation, record vault.Record, role Role) (step DoubtStep, cas vault.CAS, known bool) {
-	var now head
-	err := k.within(ctx, func(ctx context.Context) (err error) {
-		now, err = k.peek(ctx, r.ref)
-		return err
-	})
+	short, cancel := context.WithTimeout(ctx, k.budgets.Write)
+	defer cancel()
+	now, err := k.peek(short, r.ref)
 	if err != nil {
 		return "", 0, false
 	}

@@ -69,8 +69,10 @@ type Landed struct {
 type Budgets struct {
 	// Provider caps one call of the provider; 20 s.
 	Provider time.Duration
-	// Commit is how long the vault is tried before the record goes into escrow; 10 s.
+	// Commit is how long the vault is tried before the record goes into escrow; 3 s. Until then it exists in memory only.
 	Commit time.Duration
+	// Write caps one call of the vault in that time; 2 s. A vault that hangs must not keep the record from the escrow.
+	Write time.Duration
 	// Lock is the life of a lock that is not extended; 60 s. Provider and Commit must fit into it.
 	Lock time.Duration
 	// Claim is how long an authorization waits for a lock that somebody else holds; 30 s.
@@ -86,7 +88,8 @@ func (b Budgets) withDefaults() Budgets {
 		}
 	}
 	def(&b.Provider, 20*time.Second)
-	def(&b.Commit, 10*time.Second)
+	def(&b.Commit, 3*time.Second)
+	def(&b.Write, 2*time.Second)
 	def(&b.Lock, 60*time.Second)
 	def(&b.Claim, 30*time.Second)
 	def(&b.Store, 5*time.Second)

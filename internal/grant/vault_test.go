@@ -2,6 +2,7 @@ package grant_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -120,6 +121,34 @@ func TestVaultComesBackWithinTheBudget(t *testing.T) {
 		k.refreshed(out, err, 2)
 		k.escrowed(0)
 		k.safe(c, 2)
+	})
+}
+
+// TestVaultThatHangs: what exists in memory only does not wait for a vault that takes the call and does not answer. The
+// cap of other calls is far away here: only a write that has one of its own ends.
+func TestVaultThatHangs(t *testing.T) {
+	budgets := grant.Budgets{Provider: time.Minute, Commit: 50 * time.Millisecond, Write: 50 * time.Millisecond, Store: time.Hour, Lock: 2 * time.Minute}
+	eachWith(t, servicetest.Options{Budgets: &budgets}, func(t *testing.T, k *kit) {
+		c := k.connect()
+		hang := func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("%w: %w", vault.ErrUnavailable, ctx.Err())
+		}
+		k.OAuth.After("Refresh", func(context.Context) error {
+			k.Vault.Before("WriteRecord", hang)
+			k.Vault.Before("ReadRecord", hang)
+			return nil
+		})
+		out, err := k.refresh(c)
+		k.Vault.Before("WriteRecord", nil)
+		k.Vault.Before("ReadRecord", nil)
+		k.refreshed(out, err, 2)
+		k.escrowed(1)
+		if got := k.sweep(); got.Escrows != 1 {
+			t.Errorf("got %+v, want one escrow", got)
+		}
+		k.escrowed(0)
+		k.safe(k.Row(t, c.ID), 2)
 	})
 }
 
