@@ -38,7 +38,7 @@ func (v *Vault) WriteSlot(ctx context.Context, ref vault.Ref, s vault.Slot, cas 
 
 // ListSlots implements vault.Movable.
 func (v *Vault) ListSlots(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
-	ids, err := v.listRecords(ctx, "", tenant, after, max(limit, 0))
+	ids, err := v.listRecords(ctx, true, tenant, after, max(limit, 0))
 	if err != nil {
 		return nil, fmt.Errorf("listing slots: %w", storeError(err))
 	}

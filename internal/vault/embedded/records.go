@@ -116,17 +116,17 @@ func (v *Vault) EraseRecord(ctx context.Context, ref vault.Ref) error {
 
 // ListRecords implements vault.Records.
 func (v *Vault) ListRecords(ctx context.Context, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
-	ids, err := v.listRecords(ctx, "AND record IS NOT NULL", tenant, after, max(limit, 0))
+	ids, err := v.listRecords(ctx, false, tenant, after, max(limit, 0))
 	if err != nil {
 		return nil, fmt.Errorf("listing records: %w", storeError(err))
 	}
 	return ids, nil
 }
 
-// listRecords lists the rows that meet the condition, which is SQL.
-func (v *Vault) listRecords(ctx context.Context, condition string, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+// listRecords lists the rows, those of erased records too where that is wanted.
+func (v *Vault) listRecords(ctx context.Context, erased bool, tenant, after uuid.UUID, limit int) ([]uuid.UUID, error) {
 	rows, err := v.readers.QueryContext(ctx, `SELECT connection FROM records
-		WHERE tenant = ? AND connection > ? `+condition+` ORDER BY connection LIMIT ?`, tenant[:], after[:], limit)
+		WHERE tenant = ? AND connection > ? AND (? OR record IS NOT NULL) ORDER BY connection LIMIT ?`, tenant[:], after[:], erased, limit)
 	if err != nil {
 		return nil, err
 	}

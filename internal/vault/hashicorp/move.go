@@ -54,11 +54,14 @@ func (v *Vault) ListSlots(ctx context.Context, tenant, after uuid.UUID, limit in
 	return v.ListRecords(ctx, tenant, after, limit)
 }
 
-// tinkPrefix is how the wrapped keys of the embedded vault begin; ours are text.
-const tinkPrefix = 1
+// tinkPrefix is how the wrapped keys of the embedded vault begin, tinkSize their length in bytes; ours are text.
+const (
+	tinkPrefix = 1
+	tinkSize   = 65
+)
 
 // foreign reports whether the embedded vault wrapped it.
-func foreign(w vault.WrappedKey) bool { return len(w.Bytes) > 0 && w.Bytes[0] == tinkPrefix }
+func foreign(w vault.WrappedKey) bool { return len(w.Bytes) == tinkSize && w.Bytes[0] == tinkPrefix }
 
 // Wraps implements vault.Movable: transit's wrapped keys are text that says so.
 func (v *Vault) Wraps(w vault.WrappedKey) bool { return checkWrapped(w) == nil }

@@ -104,12 +104,16 @@ func (v *Vault) RewrapDataKeys(ctx context.Context, tenant uuid.UUID, wrapped []
 	})
 }
 
-// of is the vault that wrapped a data key. What has neither form is for the target to refuse.
+// of is the vault that wrapped a data key; nil where it has the form of neither, and so does not open.
 func (v *Vault) of(w vault.WrappedKey) vault.Movable {
-	if v.from.Wraps(w) {
+	switch {
+	case v.from.Wraps(w):
 		return v.from
+	case v.to.Wraps(w):
+		return v.to
+	default:
+		return nil
 	}
-	return v.to
 }
 
 // split has each vault do its part of a batch and puts the results in the order of the batch; places that a vault names are
@@ -118,9 +122,17 @@ func split[T any](of func(vault.WrappedKey) vault.Movable, wrapped []vault.Wrapp
 	do func(vault.Movable, []vault.WrappedKey) ([]T, error),
 ) ([]T, error) {
 	parts, places := map[vault.Movable][]vault.WrappedKey{}, map[vault.Movable][]int{}
+	spoilt := &vault.CorruptKeysError{}
 	for i, w := range wrapped {
 		which := of(w)
+		if which == nil {
+			spoilt.Places = append(spoilt.Places, i)
+			continue
+		}
 		parts[which], places[which] = append(parts[which], w), append(places[which], i)
+	}
+	if len(spoilt.Places) > 0 {
+		return nil, spoilt
 	}
 	out := make([]T, len(wrapped))
 	for which, part := range parts {

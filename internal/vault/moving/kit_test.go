@@ -20,11 +20,13 @@ type steps struct {
 	n, at  int
 	act    func() error
 	killed error
+	// reads counts looks instead of changes.
+	reads bool
 }
 
-// before is called ahead of each change.
-func (s *steps) before() error {
-	if s.killed == nil {
+// before is called ahead of each change and each look.
+func (s *steps) before(look bool) error {
+	if s.killed == nil && look == s.reads {
 		if s.n++; s.n == s.at {
 			s.killed = s.act()
 		}
@@ -39,29 +41,29 @@ type stepped struct {
 }
 
 func (f *stepped) WriteSlot(ctx context.Context, ref vault.Ref, s vault.Slot, cas vault.CAS) (vault.CAS, error) {
-	if err := f.steps.before(); err != nil {
+	if err := f.steps.before(false); err != nil {
 		return 0, err
 	}
 	return f.Movable.WriteSlot(ctx, ref, s, cas)
 }
 
 func (f *stepped) WriteRecord(ctx context.Context, ref vault.Ref, r vault.Record, cas vault.CAS) (vault.CAS, error) {
-	if err := f.steps.before(); err != nil {
+	if err := f.steps.before(false); err != nil {
 		return 0, err
 	}
 	return f.Movable.WriteRecord(ctx, ref, r, cas)
 }
 
 func (f *stepped) EraseRecord(ctx context.Context, ref vault.Ref) error {
-	if err := f.steps.before(); err != nil {
+	if err := f.steps.before(false); err != nil {
 		return err
 	}
 	return f.Movable.EraseRecord(ctx, ref)
 }
 
 func (f *stepped) ReadSlot(ctx context.Context, ref vault.Ref) (vault.Slot, vault.CAS, error) {
-	if f.steps.killed != nil {
-		return vault.Slot{}, 0, f.steps.killed
+	if err := f.steps.before(true); err != nil {
+		return vault.Slot{}, 0, err
 	}
 	return f.Movable.ReadSlot(ctx, ref)
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 	"github.com/tokenkeep/tokenkeep/internal/vault/embedded"
 	"github.com/tokenkeep/tokenkeep/internal/vault/hashicorp"
-	"github.com/tokenkeep/tokenkeep/internal/vault/moving"
 	"github.com/tokenkeep/tokenkeep/internal/vault/vaulttest/server"
 )
 
@@ -69,12 +68,6 @@ func (d direction) open(t *testing.T) (from, to vault.Movable) {
 		return h, e
 	}
 	return e, h
-}
-
-// vault is the vault of a service that is moving.
-func (d direction) vault(t *testing.T) *moving.Vault {
-	t.Helper()
-	return moving.New(d.open(t))
 }
 
 func openEmbedded(t *testing.T, folder string) vault.Movable {

@@ -3,7 +3,10 @@ package moving_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 	"github.com/tokenkeep/tokenkeep/internal/vault/moving"
@@ -117,6 +120,116 @@ func TestBetween(t *testing.T) {
 						w.checkLeft()
 					})
 				})
+			}
+		}
+	})
+}
+
+// TestReadBetween moves a record between the two looks of a reader: it finds the record all the same.
+func TestReadBetween(t *testing.T) {
+	each(t, func(t *testing.T, d direction) {
+		w := newWorld(t, d)
+		for at := 2; at <= 3; at++ {
+			w.fresh()
+			w.atHome()
+			v, s := w.process(at, func() error { return w.relocate(w.vault) })
+			s.reads = true
+			w.check(v, 0)
+			if s.n < 2 {
+				t.Fatalf("%d looks: the test moves nothing between them", s.n)
+			}
+		}
+	})
+}
+
+// TestAndBack moves records there, back and there again, with a refresh in each vault: notes of an earlier move stand in nobody's
+// way. Half way through the first move everybody stops and turns round.
+func TestAndBack(t *testing.T) {
+	each(t, func(t *testing.T, d direction) {
+		w := newWorld(t, d)
+		for range 3 {
+			w.fresh()
+			w.atHome()
+			half, s := w.process(2, func() error { return errKilled })
+			if err := w.relocate(half); !errors.Is(err, errKilled) || s.n != 2 {
+				t.Fatalf("after %d changes: %v", s.n, err)
+			}
+			for round := range 4 {
+				w.from, w.to = w.to, w.from
+				w.vault = moving.New(w.from, w.to)
+				w.check(w.vault, 0)
+				for _, op := range []func() error{
+					func() error { return w.replace(w.vault, w.vault) },
+					func() error { return w.relocate(w.vault) },
+					func() error { return w.replace(w.vault, w.vault) },
+				} {
+					if err := op(); err != nil {
+						t.Fatalf("round %d: %v", round, err)
+					}
+					w.check(w.vault, 0)
+				}
+				w.checkLeft()
+			}
+			if err := w.erase(w.vault); err != nil {
+				t.Fatal(err)
+			}
+			w.from, w.to = w.to, w.from
+			w.vault = moving.New(w.from, w.to)
+			w.check(w.vault, 0)
+			if err := w.relocate(w.vault); err != nil {
+				t.Fatal(err)
+			}
+			w.checkLeft()
+		}
+	})
+}
+
+// TestSpoilt leaves a record that does not open where it is, and moves the others.
+func TestSpoilt(t *testing.T) {
+	each(t, func(t *testing.T, d direction) {
+		w := newWorld(t, d)
+		w.atHome()
+		bad := w.ref
+		r, cas, err := w.from.ReadRecord(t.Context(), bad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Key.Bytes = r.Key.Bytes[:len(r.Key.Bytes)-4]
+		if _, err := w.from.WriteRecord(t.Context(), bad, r, cas); err != nil {
+			t.Fatal(err)
+		}
+		w.fresh()
+		w.atHome()
+		did, err := w.vault.Relocate(t.Context(), w.ref.Tenant, uuid.Nil, 10)
+		if err != nil || did.Moved != 1 || len(did.Unreadable) != 1 || did.Unreadable[0] != bad.Connection {
+			t.Fatalf("got %+v, %v", did, err)
+		}
+		w.checkLeft()
+		if s, _, err := w.from.ReadSlot(t.Context(), bad); err != nil || s.Note != vault.NoNote {
+			t.Errorf("the spoilt one is left with note %q, %v", s.Note, err)
+		}
+		// The keys of a batch that do not unwrap are named by their places in it.
+		_, err = w.vault.UnwrapDataKeys(t.Context(), w.ref.Tenant, []vault.WrappedKey{w.seal(w.to, 1).Key, w.seal(w.from, 1).Key, r.Key})
+		if named, ok := errors.AsType[*vault.CorruptKeysError](err); ok && !slices.Equal(named.Places, []int{2}) || !errors.Is(err, vault.ErrCorrupt) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestKeysDestroyed destroys a tenant's key in both vaults, also where the target did not have it yet.
+func TestKeysDestroyed(t *testing.T) {
+	each(t, func(t *testing.T, d direction) {
+		w := newWorld(t, d)
+		tenant := uuid.New()
+		if err := w.from.CreateKey(t.Context(), tenant); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.vault.DestroyKey(t.Context(), tenant); err != nil {
+			t.Fatal(err)
+		}
+		for name, v := range map[string]vault.Vault{"source": w.from, "target": w.to, "both": w.vault} {
+			if err := v.CreateKey(t.Context(), tenant); !errors.Is(err, vault.ErrNoKey) {
+				t.Errorf("%s: got %v", name, err)
 			}
 		}
 	})
