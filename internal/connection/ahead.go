@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -173,8 +174,8 @@ func (s *Service) Standing(ctx context.Context) (Standing, error) {
 		return out, err
 	}
 	return out, errors.Join(
-		s.countIn(ctx, &out.Due, `SELECT count(*) FROM (SELECT 1 FROM connections WHERE next_refresh_at <= $1 LIMIT 10000) d`, now),
-		s.countIn(ctx, &out.Waiting, `SELECT count(*) FROM (SELECT 1 FROM connections WHERE waiting_since IS NOT NULL LIMIT 10000) d`),
+		s.countIn(ctx, &out.Due, `next_refresh_at <= $1`, now),
+		s.countIn(ctx, &out.Waiting, `waiting_since IS NOT NULL`),
 		s.pausedApps(ctx, &out, now))
 }
 
@@ -210,8 +211,9 @@ func (s *Service) pausedApps(ctx context.Context, out *Standing, now time.Time) 
 	return err
 }
 
-func (s *Service) countIn(ctx context.Context, to *int, query string, args ...any) error {
-	rows, err := s.db.Ent.QueryContext(ctx, query, args...)
+// countIn counts the connections for which a condition holds.
+func (s *Service) countIn(ctx context.Context, to *int, condition string, args ...any) error {
+	rows, err := s.db.Ent.QueryContext(ctx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM connections WHERE %s LIMIT %d) d`, condition, countTo), args...)
 	if err != nil {
 		return err
 	}

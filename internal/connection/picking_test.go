@@ -29,7 +29,7 @@ func TestPickingUsesItsIndexes(t *testing.T) {
 			}
 			k.planned(now, "connection_next_refresh_at", k.Clock.Now())
 			k.planned(now, "connection_next_refresh_at", k.Clock.Now().Add(time.Hour)) // everything is due
-			if statistics { // DueInLane does not rely on them
+			if statistics {                                                            // DueInLane does not rely on them
 				k.planned(lane, "connection_app_id_waiting_since", k.one.App.ID)
 			}
 			k.planned(lanes, "connection_app_id_waiting_since", uuid.Nil)
