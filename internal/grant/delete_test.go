@@ -179,8 +179,13 @@ func TestDeletedWhileLandingAnEscrow(t *testing.T) {
 			if err := other.Connections.Delete(k.one.Ctx, c.ID); err != nil {
 				t.Errorf("deleting: %v", err)
 			}
+			// A sweep may find the revocation at once. The lock is held by the landing: the revocation waits for it.
+			if _, err := grant.NewSweeper(other.Connections.Keeper(), 0).RunOnce(t.Context()); err != nil {
+				t.Errorf("sweeping: %v", err)
+			}
 		}))
 		k.sweep()
+		k.Clock.Advance(time.Minute)
 		k.sweep()
 		k.gone(c)
 	})
