@@ -37,7 +37,10 @@ func (c *doctorCmd) checkMove(ctx context.Context, p *patient) (string, error) {
 		return "", fmt.Errorf("what the vault says of itself: %w", errSkipped)
 	}
 	if c.VaultFrom == "" && c.Vault == "embedded" && !exists(c.VaultFile) {
-		return "", fmt.Errorf("what the vault says of itself: %w", errSkipped)
+		if migrated(ctx, p.db) != nil || c.guard(ctx, p.db) != nil {
+			return "", fmt.Errorf("what the vault says of itself: %w", errSkipped)
+		}
+		return "nothing is being moved: there is no vault yet", nil
 	}
 	v, err := c.vaultSettings.open(ctx, p.db, slog.New(slog.DiscardHandler))
 	if err != nil {
