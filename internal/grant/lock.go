@@ -175,6 +175,18 @@ func (*locks) forget(ctx context.Context, tx *ent.Tx, key Key) error {
 	return nil
 }
 
+// tidy forgets locks that ended a day ago without being given up, because their process died. Most are claimed again, but
+// not those of attempts that were finished elsewhere and of connections that are over. What is marked stays: whoever spends
+// next is to know of it.
+func (l *locks) tidy(ctx context.Context) error {
+	query := fmt.Sprintf(`DELETE FROM grant_locks WHERE owner IS NOT NULL AND until_ms < %s - %d
+AND spending_generation IS NULL AND unknown_generation IS NULL`, l.db.NowMillis(), attemptLife.Milliseconds())
+	if _, err := l.db.Ent.ExecContext(ctx, query); err != nil {
+		return fmt.Errorf("clearing locks away: %w", err)
+	}
+	return nil
+}
+
 // execerOf returns what runs raw statements inside tx.
 func execerOf(tx *ent.Tx) execer { return tx.Client() }
 

@@ -55,6 +55,8 @@ type Swept struct{ Attempts, Erasures, Revocations, Escrows int }
 type Sweeper struct {
 	keeper *Keeper
 	every  time.Duration
+	// tidied is when locks were last cleared away.
+	tidied time.Time
 	stop   context.CancelFunc
 	done   chan struct{}
 }
@@ -145,7 +147,19 @@ func (s *Sweeper) attempts(ctx context.Context) (int, error) {
 	_, err = k.db.Ent.GrantAttempt.Delete().Where(
 		grantattempt.StateIn(grantattempt.StateDONE, grantattempt.StateREFUSED, grantattempt.StateLOST),
 		grantattempt.UpdatedAtLT(k.now().Add(-attemptLife))).Exec(all)
-	return n, err
+	return n, errors.Join(err, s.tidyLocks(ctx))
+}
+
+// tidyEvery is how often locks that nobody will ask for again are cleared away.
+const tidyEvery = 10 * time.Minute
+
+// tidyLocks clears away what dead processes left of locks, now and then.
+func (s *Sweeper) tidyLocks(ctx context.Context) error {
+	if now := s.keeper.now(); now.Sub(s.tidied) >= tidyEvery {
+		s.tidied = now
+		return s.keeper.locks.tidy(ctx)
+	}
+	return nil
 }
 
 // inside is the context of one item: in its tenant, and not ended by the end of the loop.

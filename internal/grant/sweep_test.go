@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/tokenkeep/tokenkeep/ent/grantattempt"
+	"github.com/tokenkeep/tokenkeep/ent/grantlock"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
@@ -28,6 +31,47 @@ func TestSweeperWakes(t *testing.T) {
 		defer s.Stop()
 		k.delete(k.connect().ID)
 		<-revoked.Arrived
+	})
+}
+
+// TestSweeperForgetsLocksOfTheDead: a process that died left a lock that nobody asks for again; what is marked, held or
+// fresh stays.
+func TestSweeperForgetsLocksOfTheDead(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		day := 24 * time.Hour
+		for name, l := range map[string]struct {
+			ended    time.Duration
+			owned    bool
+			spending int64
+			unknown  int64
+			stays    bool
+		}{
+			"ended long ago":           {ended: 2 * day, owned: true},
+			"ended a moment ago":       {ended: time.Minute, owned: true, stays: true},
+			"held":                     {ended: -time.Minute, owned: true, stays: true},
+			"marked by who died":       {ended: 2 * day, owned: true, spending: 3, stays: true},
+			"unknown to who died":      {ended: 2 * day, owned: true, unknown: 3, stays: true},
+			"given up, and is unknown": {ended: 2 * day, unknown: 3, stays: true},
+		} {
+			create := k.DB.Ent.GrantLock.Create().SetID(name).SetUntilMs(time.Now().Add(-l.ended).UnixMilli())
+			if l.owned {
+				create.SetOwner(uuid.New())
+			}
+			if l.spending > 0 {
+				create.SetSpendingGeneration(l.spending)
+			}
+			if l.unknown > 0 {
+				create.SetUnknownGeneration(l.unknown)
+			}
+			if err := create.Exec(k.all()); err != nil {
+				t.Fatal(err)
+			}
+			k.sweep()
+			is, err := k.DB.Ent.GrantLock.Query().Where(grantlock.ID(name)).Exist(k.all())
+			if err != nil || is != l.stays {
+				t.Errorf("%s: the lock is there: %t, %v; want %t", name, is, err, l.stays)
+			}
+		}
 	})
 }
 
