@@ -37,7 +37,7 @@ func (w *world) play(ctx context.Context) {
 	}()
 	// A user who consents may wait for a lock that a dead process holds.
 	for w.forward && !within(ended, 5*time.Second) && ctx.Err() == nil {
-		w.must("moving time forward", w.moveForward(ctx, aMinute))
+		w.must("moving time forward", w.moveForward(ctx, pastLock))
 	}
 	<-ended
 }

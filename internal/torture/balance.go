@@ -104,7 +104,7 @@ func (w *world) weigh(u *user, db stored, b *balance) {
 	var generations int64
 	for _, row := range db.rows {
 		if row.email == u.email || slices.Contains(u.all, row.id) {
-			generations += row.generation
+			generations += row.generation + w.beyond(row)
 		}
 	}
 	var causes []string
@@ -138,6 +138,17 @@ func (w *world) weigh(u *user, db stored, b *balance) {
 	for _, cause := range causes[:lost] {
 		b.causes[cause]++
 	}
+}
+
+// beyond counts the records that the vault got for a connection which was deleted before its row could follow: they were
+// stored, and erased with the rest.
+func (w *world) beyond(row *rowView) (n int64) {
+	for _, r := range w.ledger.records[uuidOf(row.id)] {
+		if row.deleted && r.generation > row.generation {
+			n++
+		}
+	}
+	return n
 }
 
 // weighAll makes the account. It ends with the emulator's own totals.

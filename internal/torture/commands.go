@@ -7,8 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,13 +16,6 @@ import (
 )
 
 const sigkill = syscall.SIGKILL
-
-func silent() *log.Logger { return log.New(io.Discard, "", 0) }
-
-func cut(s, sep string) (before, after string, found bool) {
-	before, after, found = strings.Cut(s, sep)
-	return before, after, found
-}
 
 // build builds the service, unless there is one already.
 func (w *world) build(ctx context.Context) error {

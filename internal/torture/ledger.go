@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -113,11 +114,13 @@ type tokenCall struct {
 	user *user
 	// presented is the set whose refresh token is tried; nil for a code.
 	presented *tokenSet
-	left      chan struct{}
-	leave     func()
+	// left is closed when the request was answered or its sender was found to have hung up, which hungUp says.
+	left   chan struct{}
+	hungUp atomic.Bool
+	leave  func()
 }
 
-// patienceWithHangups is how long a request that seems to be one too many waits for the other to be found gone: a
+// patienceWithHangups is how long a request that seems to be one too many waits for the other's sender to be found gone: a
 // caller that gives up hangs up and asks again at once, and the second may be seen first.
 const patienceWithHangups = 2 * time.Second
 
@@ -139,7 +142,7 @@ func (l *ledger) arrive(to int, code, refresh string) *tokenCall {
 	c.user, c.presented.presented = g.user, true
 	for other := g.busy; other != nil && !closed(other.left); other = g.busy {
 		l.mu.Unlock()
-		gone := within(other.left, patienceWithHangups)
+		gone := within(other.left, patienceWithHangups) && other.hungUp.Load()
 		l.mu.Lock()
 		if !gone {
 			l.overlaps = append(l.overlaps, fmt.Sprintf("%s: replica %d asks while the request of replica %d is not answered", c.presented, to, other.to))

@@ -30,6 +30,7 @@ type options struct {
 	lifeMax     time.Duration
 	freeze      time.Duration
 	skew        time.Duration
+	latency     time.Duration
 	race        bool
 	binary      string
 	keep        string
@@ -54,6 +55,7 @@ func parse(args []string, to io.Writer) (options, error) {
 	f.DurationVar(&o.lifeMin, "life-min", 30*time.Second, "shortest life of an access token; each user has one life")
 	f.DurationVar(&o.lifeMax, "life-max", 300*time.Second, "longest life of an access token")
 	f.DurationVar(&o.freeze, "freeze", 75*time.Second, "how long a process is stopped by SIGSTOP; a grant's lock lives for 60s")
+	f.DurationVar(&o.latency, "latency", 150*time.Millisecond, "most that the provider takes for a request of its token endpoint when all is well")
 	f.DurationVar(&o.skew, "skew", 0, "most that a replica's clock is off, either way, drawn anew at each start; needs a build of its own (see docs/torture.md); 0 leaves the clocks alone")
 	f.BoolVar(&o.race, "race", false, "build the service with the race detector")
 	f.StringVar(&o.binary, "binary", "", "service to torture; by default it is built from this checkout")
@@ -83,7 +85,7 @@ func (o options) check(arguments int) error {
 		return fmt.Errorf("-mode is %s or %s", modePostgres, modeSQLite)
 	case o.replicas < 1, o.tenants < 1, o.connections < o.tenants, o.readRate <= 0:
 		return errors.New("there must be replicas, tenants, reads, and a connection for each tenant")
-	case o.duration <= 0, o.every <= 0, o.bound <= 0, o.freeze <= 0, o.skew < 0:
+	case o.duration <= 0, o.every <= 0, o.bound <= 0, o.freeze <= 0, o.skew < 0, o.latency < 0:
 		return errors.New("durations must be positive")
 	case o.lifeMin < 10*time.Second, o.lifeMax < o.lifeMin:
 		return errors.New("-life-min is ten seconds at least, and -life-max not below it")
@@ -95,6 +97,6 @@ func (o options) check(arguments int) error {
 
 // String is the command line that repeats the schedule.
 func (o options) String() string {
-	return fmt.Sprintf("-mode %s -seed %d -duration %s -every %s -replicas %d -tenants %d -connections %d -rate %g -life-min %s -life-max %s -freeze %s -skew %s",
-		o.mode, o.seed, o.duration, o.every, o.replicas, o.tenants, o.connections, o.readRate, o.lifeMin, o.lifeMax, o.freeze, o.skew)
+	return fmt.Sprintf("-mode %s -seed %d -duration %s -every %s -replicas %d -tenants %d -connections %d -rate %g -life-min %s -life-max %s -freeze %s -skew %s -latency %s",
+		o.mode, o.seed, o.duration, o.every, o.replicas, o.tenants, o.connections, o.readRate, o.lifeMin, o.lifeMax, o.freeze, o.skew, o.latency)
 }

@@ -39,7 +39,7 @@ func (w *world) quiesce(ctx context.Context) {
 			break
 		}
 		if w.forward {
-			w.must("moving time forward", w.moveForward(ctx, tenMinutes))
+			w.must("moving time forward", w.moveForward(ctx, pastExchange))
 			continue
 		}
 		sleep(ctx, 5*time.Second)
@@ -130,8 +130,8 @@ func (w *world) settleUser(ctx context.Context, u *user) fate {
 // How far time is moved: past the life of a lock and the confirmation of a refusal, or past all that an exchange whose
 // answer never came stands in the way of.
 const (
-	aMinute    = time.Minute + time.Second
-	tenMinutes = 10*time.Minute + time.Second
+	pastLock     = time.Minute + time.Second
+	pastExchange = 10*time.Minute + time.Second
 )
 
 // moveForward stops all processes, makes it later for what the database keeps of locks, failures and attempts,

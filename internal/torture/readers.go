@@ -85,7 +85,7 @@ func (w *world) readAt(ctx context.Context, r *replica, done *sync.WaitGroup) {
 		case slots <- struct{}{}:
 			done.Go(func() {
 				defer func() { <-slots }()
-				w.read(w.background, r, u, connection, ttl)
+				_, _ = w.read(w.background, r, u, connection, ttl)
 			})
 		default: // it is as if the caller had a limit, too
 		}

@@ -49,12 +49,12 @@ type kind struct {
 }
 
 // restart bounds how long a killed process stays away: a service manager starts it again at once.
-const restartMin, restartMax = 200 * time.Millisecond, 3 * time.Second
+const awayLeast, awayMost = 200 * time.Millisecond, 3 * time.Second
 
 // kinds are all kinds of actions.
 func kinds(o options) []kind {
 	all := []kind{
-		{name: "kill", min: restartMin, max: restartMax, both: true},
+		{name: "kill", min: awayLeast, max: awayMost, both: true},
 		{name: "term", min: 0, max: time.Second, both: true},
 		{name: "stall", lone: aFreeze, min: time.Second, max: 8 * time.Second, both: true},
 		{name: "freeze", lone: aFreeze, min: o.freeze, max: o.freeze + 5*time.Second, both: true},
@@ -83,7 +83,7 @@ func kinds(o options) []kind {
 		{name: "rotate-key", both: true},
 	}
 	for _, p := range points {
-		all = append(all, kind{name: crashPrefix + p.name, min: restartMin, max: restartMax, count: 6, both: p.both})
+		all = append(all, kind{name: crashPrefix + p.name, min: awayLeast, max: awayMost, count: 6, both: p.both})
 	}
 	return slices.DeleteFunc(all, func(k kind) bool { return o.mode == modeSQLite && !k.both || !o.wants(k.name) })
 }

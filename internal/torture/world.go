@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -158,7 +160,8 @@ func (w *world) listen(h http.Handler) (address string, err error) {
 	if err != nil {
 		return "", err
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: silent()}
+	quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // lines are cut on purpose
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet}
 	go func() { _ = s.Serve(l) }()
 	w.later(s.Close)
 	return l.Addr().String(), nil
@@ -240,7 +243,7 @@ func (w *world) newReplica(n int) (*replica, error) {
 
 // between puts proxies between the replica and its stores.
 func (w *world) between(r *replica) error {
-	_, to, _ := cut(w.vault.Address(), "://")
+	to := strings.TrimPrefix(w.vault.Address(), "http://")
 	r.vault = &vaultProxy{world: w, replica: r.n, traps: &r.traps, to: to,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}}
 	address, err := w.listen(r.vault)

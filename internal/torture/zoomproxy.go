@@ -114,6 +114,7 @@ func (z *zoomProxy) token(w http.ResponseWriter, r *http.Request, body []byte) {
 	go func() {
 		select {
 		case <-r.Context().Done(): // the sender hung up, or died
+			c.hungUp.Store(true)
 			c.leave()
 		case <-c.left:
 		}
@@ -123,6 +124,9 @@ func (z *zoomProxy) token(w http.ResponseWriter, r *http.Request, body []byte) {
 		if t := z.traps.take(atReserved, c.presented.String()); t != nil && !t.forward {
 			panic(http.ErrAbortHandler)
 		}
+	}
+	if z.world.latency > 0 {
+		sleep(z.world.background, rand.N(z.world.latency)) // #nosec G404 -- a provider takes its time
 	}
 	if instead := before(fault, vary); instead != nil {
 		if c.user != nil {
