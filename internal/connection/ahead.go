@@ -48,13 +48,19 @@ func (s *Service) RefreshDue(ctx context.Context, d Due) (Ending, error) {
 	ctx = tenant.System(ctx, d.Tenant)
 	row, err := s.find(ctx, d.Connection)
 	if errs.Is(err, errs.NotFound) {
-		return Skipped, nil
+		return Skipped, s.keepProbe(ctx, d.Lane.App, d.Probe)
 	}
 	if err != nil {
 		return Skipped, s.handBack(ctx, d, err)
 	}
 	row.Generation = d.Generation // where it has moved meanwhile, nothing is spent
 	out, err := s.shareRefresh(ctx, ctx, row, false)
+	ending, fault := s.conclude(ctx, d, row, out, err)
+	return ending, errors.Join(fault, s.keepProbe(ctx, d.Lane.App, d.Probe && !tellsOfApp(out, err)))
+}
+
+// conclude ends the claim as the refresh ended.
+func (s *Service) conclude(ctx context.Context, d Due, row *ent.Connection, out grant.Refreshed, err error) (Ending, error) {
 	switch {
 	case errors.Is(err, grant.ErrBusy):
 		return Skipped, s.later(ctx, d, busyAgain)

@@ -199,9 +199,10 @@ func (s *Service) afterRefresh(ctx context.Context, row *ent.Connection, minTTL 
 	}
 	patience, end := context.WithTimeout(ctx, s.readerWait)
 	defer end()
-	opened, err := s.refreshOnce(ctx, patience, row, mended)
-	if err == nil && probe && !opened.Set.AccessToken.IsZero() {
-		err = s.trust(context.WithoutCancel(ctx), row.AppID)
+	out, err := s.shareRefresh(ctx, patience, row, mended)
+	opened := out.Opened
+	if probe {
+		err = errors.Join(err, s.probed(ctx, row.AppID, out, err))
 	}
 	if errors.Is(err, grant.ErrBusy) {
 		opened, err = s.awaitOther(ctx, patience, row)

@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -239,5 +240,57 @@ func TestVaultAway(t *testing.T) {
 			t.Errorf("got %+v", did)
 		}
 		k.totals(20)
+	})
+}
+
+// TestDeadGrantsOfAMendedApp: grants that ended while their app was refused do not keep the others waiting: what a try
+// with one of them tells is not about the app.
+func TestDeadGrantsOfAMendedApp(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		all := k.connect(6)
+		k.secretAtProvider("rotated")
+		k.to(*all[0].NextRefreshAt)
+		k.want(k.runOn(k.on(k.Service, refresh.Options{Workers: 1})), refresh.Done{Claimed: 1, Refused: 1})
+		k.secretAtProvider(servicetest.ClientSecret)
+		for i := range 4 {
+			if _, err := k.Zoom.EndGrants(fmt.Sprintf("user-%d", i), servicetest.ClientID, "revoked"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.Clock.Advance(5 * time.Minute)
+		if did := k.run(); did.Renewed != 2 || did.Refused != 4 {
+			t.Errorf("got %+v, want two renewed and four refused", did)
+		}
+		if state, _ := k.appState(); state != oauthapp.StateACTIVE {
+			t.Errorf("the app is %s", state)
+		}
+	})
+}
+
+// TestReaderOfADeadGrantAsksForItsApp: the reader of a grant that ended does not use up the try that other readers need.
+func TestReaderOfADeadGrantAsksForItsApp(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		all := k.connect(3)
+		k.secretAtProvider("rotated")
+		k.Clock.Advance(2 * time.Hour)
+		ask := func(i int) connection.Result {
+			r, err := k.Connections.Credential(k.one.Ctx, connection.Selector{Connection: &all[i].ID}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		if r := ask(0); r.Unavailable == nil || r.Unavailable.Code != "APP_MISCONFIGURED" {
+			t.Fatalf("got %+v", r)
+		}
+		k.secretAtProvider(servicetest.ClientSecret)
+		if _, err := k.Zoom.EndGrants("user-1", servicetest.ClientID, "revoked"); err != nil {
+			t.Fatal(err)
+		}
+		k.Clock.Advance(5 * time.Minute)
+		if r := ask(1); r.Credential != nil {
+			t.Fatalf("got %+v", r)
+		}
+		k.read(all[2].ID, 2)
 	})
 }
