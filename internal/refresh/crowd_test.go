@@ -1,6 +1,8 @@
 package refresh_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/refresh"
+	"github.com/tokenkeep/tokenkeep/internal/servicetest"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
 )
 
@@ -79,5 +83,41 @@ func TestCrowdOfASlowProvider(t *testing.T) {
 		}
 		hold.Release()
 		held.Stop(t.Context())
+	})
+}
+
+// TestLanesAndIntakeInTurn: while workers become free one by one, what waits in lanes does not keep what is newly due
+// waiting, nor the other way round.
+func TestLanesAndIntakeInTurn(t *testing.T) {
+	eachWith(t, servicetest.Options{}, func(t *testing.T, k *kit) {
+		waiting := k.connect(4)
+		other := k.Tenant(t, "other")
+		k.Clock.Advance(time.Minute)
+		var newly []uuid.UUID
+		last := waiting[0]
+		for i := range 4 {
+			last = k.Connect(t, other, fmt.Sprintf("new-%d", i))
+			newly = append(newly, last.ID)
+		}
+		for _, c := range waiting {
+			k.DB.Ent.Connection.UpdateOneID(c.ID).SetWaitingSince(*c.NextRefreshAt).ClearNextRefreshAt().ExecX(k.one.System(t))
+		}
+		var order []uuid.UUID
+		k.OAuth.Before("Refresh", func(ctx context.Context) error {
+			order = append(order, tenant.FromContext(ctx).Tenant)
+			return nil
+		})
+		k.to(*last.NextRefreshAt)
+		k.want(k.runOn(k.on(k.Service, refresh.Options{Workers: 1})), refresh.Done{Claimed: 8, Renewed: 8})
+		for i := 0; i < len(order); i += 2 {
+			if order[i] == order[i+1] {
+				t.Errorf("refreshes %d and %d are both of %s", i, i+1, order[i])
+			}
+		}
+		for _, id := range newly {
+			if k.Row(t, id).Generation != 2 {
+				t.Errorf("%s was not renewed", id)
+			}
+		}
 	})
 }

@@ -82,6 +82,8 @@ type Scheduler struct {
 	gates *gates
 	// lane is the app whose lane was looked into last: lanes are served in turn.
 	lane uuid.UUID
+	// odd is 1 where the lanes have the place that is left over when places are halved, and 0 where the intake has it.
+	odd  int
 	away away
 	// freed yields a value when a worker has ended.
 	freed   chan struct{}

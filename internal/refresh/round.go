@@ -86,20 +86,33 @@ func (s *Scheduler) round(ctx context.Context) (Done, error) {
 	if free <= 0 {
 		return Done{}, nil
 	}
-	chosen, did, err := s.fromLanes(ctx, (free+1)/2)
-	if err == nil {
-		var fresh []connection.Due
-		var more Done
-		fresh, more, err = s.fromIntake(ctx, free-len(chosen))
-		chosen = append(chosen, fresh...)
-		did.add(more)
-	}
+	chosen, did, err := s.pick(ctx, free)
 	if err != nil {
 		s.abort(chosen)
 		return Done{}, err
 	}
 	did.Claimed, err = s.begin(ctx, chosen)
 	return did, err
+}
+
+// pick chooses so many. The lanes and the intake have half each; a place that is left over, which is all there is while
+// workers become free one by one, they have in turn.
+func (s *Scheduler) pick(ctx context.Context, free int) (chosen []connection.Due, did Done, err error) {
+	share := (free + s.odd) / 2
+	s.odd = 1 - s.odd
+	if share > 0 {
+		if chosen, did, err = s.fromLanes(ctx, share); err != nil {
+			return chosen, did, err
+		}
+	}
+	fresh, more, err := s.fromIntake(ctx, free-len(chosen))
+	chosen = append(chosen, fresh...)
+	did.add(more)
+	if err == nil && share == 0 && len(chosen) == 0 {
+		chosen, more, err = s.fromLanes(ctx, free)
+		did.add(more)
+	}
+	return chosen, did, err
 }
 
 // lanesAtOnce is how many apps are looked at in one round for refreshes that wait.
