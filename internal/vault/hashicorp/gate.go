@@ -146,7 +146,8 @@ func (v *Vault) forgive() {
 }
 
 // probe asks whether Vault is there and unsealed; a standby counts, because it hands on what it is asked. It is asked
-// outside of any namespace, where alone it is answered.
+// outside of any namespace, where alone it is answered. Where something in front of Vault keeps that from us, a request that
+// needs a token is sent without one: only a Vault that is there and unsealed refuses it.
 func (v *Vault) probe(ctx context.Context) error {
 	c, err := v.newClient(noToken)
 	if err != nil {
@@ -154,5 +155,21 @@ func (v *Vault) probe(ctx context.Context) error {
 	}
 	c.ClearNamespace()
 	standby := map[string][]string{"standbyok": {"true"}, "perfstandbyok": {"true"}}
-	return v.send(ctx, c, request{method: http.MethodGet, path: "sys/health", query: standby}, nil)
+	err = v.send(ctx, c, request{method: http.MethodGet, path: "sys/health", query: standby}, nil)
+	if !declined(err) {
+		return err
+	}
+	if err := v.send(ctx, c, lookupSelf, nil); !declined(err) {
+		return err
+	}
+	return nil
+}
+
+// drSecondary is the status with which a disaster recovery secondary says that it serves nobody.
+const drSecondary = 472
+
+// declined reports whether somebody answered that he does not do that, be it Vault or what is in front of it.
+func declined(err error) bool {
+	e, ok := asAnswer(err)
+	return ok && e.status >= http.StatusBadRequest && e.status < http.StatusInternalServerError && e.status != drSecondary
 }

@@ -109,6 +109,59 @@ func TestGateOneSlowRequest(t *testing.T) {
 	}
 }
 
+// TestGateWithoutHealth has something in front of Vault that keeps sys/health from us: one request that fails must not be the
+// end of all others, and a Vault that is sealed is found sealed, and found back, all the same.
+func TestGateWithoutHealth(t *testing.T) {
+	s := server.Start(t, server.Options{Dir: t.TempDir()})
+	for _, status := range []int{http.StatusForbidden, http.StatusNotFound} {
+		p := newProxy(t, s)
+		o := p.through(rootOptions(s))
+		o.Retries = -1
+		v := openVault(t, o)
+		ref := newRef(t, v)
+		write(t, v, ref, 1, 0)
+		looked := make(chan struct{}, 1<<10)
+		hidden := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if matches(r, "sys/health") {
+				w.WriteHeader(status)
+				looked <- struct{}{}
+				return
+			}
+			next.ServeHTTP(w, r)
+		}
+		once := refuse(1, http.StatusBadGateway, "", dataPath)
+		p.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			hidden(w, r, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { once(w, r, next) }))
+		})
+		_, _, err := v.ReadRecord(t.Context(), ref)
+		wantError(t, "the request that fails", err, vault.ErrUnavailable)
+		await(t, looked)
+		wantOpens(t, v, ref, 1)
+
+		s.Seal(t)
+		_, _, err = v.ReadRecord(t.Context(), ref)
+		wantError(t, "sealed", err, vault.ErrAway)
+		await(t, looked)
+		await(t, looked) // the second look is there only because the first said that it is sealed
+		if vault.Absent(v) == nil {
+			t.Errorf("status %d: a sealed Vault is taken for one that is there", status)
+		}
+		s.Unseal(t)
+		awaitPresent(t, v)
+		wantOpens(t, v, ref, 1)
+	}
+}
+
+// await waits for a signal.
+func await(t *testing.T, signal <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-signal:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing happens")
+	}
+}
+
 // TestGateCancelled has callers leave: that says nothing of Vault.
 func TestGateCancelled(t *testing.T) {
 	s := sharedServer(t)
