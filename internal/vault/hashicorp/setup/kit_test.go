@@ -42,6 +42,8 @@ type bench struct {
 	passed []string
 	// cutAt is the number, from 1, of the request whose answer is lost; 0 none.
 	cutAt int
+	// before, where not nil, sees each request before the server does; it is set before the first one.
+	before func(*http.Request)
 }
 
 func newBench(t *testing.T) *bench {
@@ -89,6 +91,9 @@ func (b *bench) watch(next http.Handler) http.Handler {
 		}
 		cut := len(b.passed) == b.cutAt
 		b.mu.Unlock()
+		if b.before != nil {
+			b.before(r)
+		}
 		if cut {
 			next.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)

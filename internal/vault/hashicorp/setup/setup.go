@@ -50,15 +50,19 @@ type Done struct{ Initialised, Unsealed, Configured bool }
 // tick is the pause between looks at a server that is not ready yet.
 const tick = 100 * time.Millisecond
 
-// Run brings Vault to where the service can log in. It waits for the server as long as ctx lasts, and may be repeated at
-// any time.
+// Run brings Vault to where the service can log in. It waits for the server, and for another run with the same key file, as
+// long as ctx lasts, and may be repeated at any time.
 func Run(ctx context.Context, o Options) (Done, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &run{Options: o}
-	err := r.everything(ctx)
-	return r.done, err
+	release, err := r.lock(ctx)
+	if err != nil {
+		return r.done, err
+	}
+	err = r.everything(ctx)
+	return r.done, errors.Join(err, release())
 }
 
 // run is one run.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +105,39 @@ func TestRunInterrupted(t *testing.T) {
 		b.wantServes()
 		b.wantNoRoot()
 	}
+}
+
+// TestRunBeside runs a second time while the first is about to write a secret id down: the second waits, and finds all of it
+// done. Two at a time would end each other's root tokens and secret ids, and could write over the unseal key.
+func TestRunBeside(t *testing.T) {
+	b := newBench(t)
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	var held atomic.Bool
+	b.before = func(r *http.Request) {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/role/tokenkeep/secret-id") && !held.Swap(true) {
+			inside <- struct{}{}
+			<-goOn
+		}
+	}
+	first := make(chan error, 1)
+	go func() {
+		_, err := setup.Run(t.Context(), b.options)
+		first <- err
+	}()
+	<-inside
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	done, err := setup.Run(ctx, b.options)
+	if err == nil || done != (setup.Done{}) || !strings.Contains(err.Error(), "another run is under way") {
+		t.Errorf("beside another run: got %+v, %v", done, err)
+	}
+	close(goOn)
+	if err := <-first; err != nil {
+		t.Errorf("the first run: %v", err)
+	}
+	b.run(setup.Done{})
+	b.wantServes()
+	b.wantNoRoot()
 }
 
 // TestRunRefuses has servers and files that do not go together: nothing is touched, and the sentence says what to do.
