@@ -71,24 +71,22 @@ func (w *world) link() {
 	}
 }
 
-// newestBy is the newest set without a record that was handed out before a record was written: to the replica that wrote
-// it, or, where it finished what another began, to any.
+// newestBy is the newest set without a record that was handed out before a record was written. A refresh stores what its
+// own process was given; an authorization may be finished by another process than began it.
 func (u *user) newestBy(r record) *tokenSet {
-	var other *tokenSet
 	for i := len(u.grants) - 1; i >= 0; i-- {
 		sets := u.grants[i].sets
 		for j := len(sets) - 1; j >= 0; j-- {
 			s := sets[j]
-			switch {
-			case s.committed.After(r.at) || !s.durable.IsZero():
-			case s.to == r.replica:
+			if s.committed.After(r.at) || !s.durable.IsZero() {
+				continue
+			}
+			if r.refresh && s.n > 1 && s.to == r.replica || !r.refresh && sets[0].durable.IsZero() {
 				return s
-			case other == nil:
-				other = s
 			}
 		}
 	}
-	return other
+	return nil
 }
 
 // weigh adds up a user's sets and generations, and finds sets that vanished without a cause.

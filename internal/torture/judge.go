@@ -219,7 +219,7 @@ func (w *world) whyRefused(f refusal) string {
 			return fmt.Sprintf("version %d, which was served at %s, lives until %s", k.version, stamp(k.at), stamp(k.expires))
 		}
 	}
-	if v := f.view; v != nil && w.skew == 0 && v.State == "CONNECTED" && v.AccessTokenExpiresAt != nil && v.AccessTokenExpiresAt.Sub(f.ended) >= want {
+	if v := f.view; v != nil && v.State == "CONNECTED" && v.AccessTokenExpiresAt != nil && v.AccessTokenExpiresAt.Sub(f.ended) >= want {
 		return fmt.Sprintf("its row says that version %d lives until %s", v.CredentialVersion, stamp(*v.AccessTokenExpiresAt))
 	}
 	return ""

@@ -226,7 +226,9 @@ func (l *ledger) end(u *user, why string, at time.Time) {
 type record struct {
 	generation int64
 	replica    int
-	at         time.Time
+	// refresh says that a refresh wrote it, and no authorization.
+	refresh bool
+	at      time.Time
 }
 
 // durably notes that the vault has acknowledged a record of a connection.

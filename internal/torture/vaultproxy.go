@@ -31,6 +31,8 @@ type asked struct {
 	write      bool
 	connection string
 	generation int64
+	// refresh says that a refresh writes it.
+	refresh bool
 	// dataKey is set for the request of a data key: nobody asks for one but who is about to seal something.
 	dataKey bool
 }
@@ -56,7 +58,7 @@ func (v *vaultProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	if is.write && a.status < http.StatusMultipleChoices {
-		v.world.ledger.durably(is.connection, record{generation: is.generation, replica: v.replica, at: time.Now()})
+		v.world.ledger.durably(is.connection, record{generation: is.generation, replica: v.replica, refresh: is.refresh, at: time.Now()})
 		if t := v.traps.take(atStored, is.connection); t != nil {
 			panic(http.ErrAbortHandler)
 		}
@@ -122,5 +124,5 @@ func understand(r *http.Request, body []byte) asked {
 	if err != nil || rec.UnmarshalBinary(sealed) != nil {
 		return asked{}
 	}
-	return asked{write: true, connection: connection, generation: rec.Generation}
+	return asked{write: true, connection: connection, generation: rec.Generation, refresh: rec.Origin == "refresh"}
 }
