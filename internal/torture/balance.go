@@ -47,14 +47,20 @@ func (w *world) cause(s *tokenSet) string {
 	}
 	u := s.grant.user
 	for _, at := range u.deleting {
-		if at.After(s.committed.Add(-time.Minute)) && at.Before(s.committed.Add(time.Minute)) {
-			return "its connection was deleted meanwhile"
+		if s.grant.was(at) && at.Before(s.committed.Add(time.Minute)) {
+			return "its connection was deleted" // a revocation that comes late renews what it revokes, and keeps it with its job
 		}
 	}
 	if s.grant.acknowledged.IsZero() && s.grant != u.grants[len(u.grants)-1] {
 		return "a newer consent came before it was taken in"
 	}
 	return ""
+}
+
+// was reports whether it was the newest of its user's grants at a time.
+func (g *grantTrack) was(at time.Time) bool {
+	next := g.n // they are counted from 1
+	return g.sets[0].committed.Before(at) && (next == len(g.user.grants) || g.user.grants[next].sets[0].committed.After(at))
 }
 
 // link matches the records that the vault acknowledged with the sets: each generation holds the newest set that its replica
