@@ -84,7 +84,7 @@ func (u *user) newestBy(r record) *tokenSet {
 		sets := u.grants[i].sets
 		for j := len(sets) - 1; j >= 0; j-- {
 			s := sets[j]
-			if s.committed.After(r.at) || !s.durable.IsZero() {
+			if s.committed.After(r.at) || !s.durable.IsZero() || s.lost != "" {
 				continue
 			}
 			if r.refresh && s.n > 1 && s.to == r.replica || !r.refresh && sets[0].durable.IsZero() {
