@@ -45,6 +45,8 @@ type GrantAttempt struct {
 	Answer []byte `json:"-"`
 	// AnswerKeyVersion holds the value of the "answer_key_version" field.
 	AnswerKeyVersion int `json:"answer_key_version,omitempty"`
+	// When a refresh of the parked answer was sent that nobody knows the outcome of.
+	RenewalSentAt *time.Time `json:"renewal_sent_at,omitempty"`
 	// Created holds the value of the "created" field.
 	Created bool `json:"created,omitempty"`
 	// ErrorKind holds the value of the "error_kind" field.
@@ -69,7 +71,7 @@ func (*GrantAttempt) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case grantattempt.FieldProvider, grantattempt.FieldClientID, grantattempt.FieldActor, grantattempt.FieldState, grantattempt.FieldErrorKind, grantattempt.FieldErrorMessage, grantattempt.FieldErrorField:
 			values[i] = new(sql.NullString)
-		case grantattempt.FieldCreatedAt, grantattempt.FieldUpdatedAt:
+		case grantattempt.FieldCreatedAt, grantattempt.FieldUpdatedAt, grantattempt.FieldRenewalSentAt:
 			values[i] = new(sql.NullTime)
 		case grantattempt.FieldID, grantattempt.FieldTenantID, grantattempt.FieldAppID, grantattempt.FieldConnectionID:
 			values[i] = new(uuid.UUID)
@@ -174,6 +176,13 @@ func (_m *GrantAttempt) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.AnswerKeyVersion = int(value.Int64)
 			}
+		case grantattempt.FieldRenewalSentAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field renewal_sent_at", values[i])
+			} else if value.Valid {
+				_m.RenewalSentAt = new(time.Time)
+				*_m.RenewalSentAt = value.Time
+			}
 		case grantattempt.FieldCreated:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field created", values[i])
@@ -270,6 +279,11 @@ func (_m *GrantAttempt) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("answer_key_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AnswerKeyVersion))
+	builder.WriteString(", ")
+	if v := _m.RenewalSentAt; v != nil {
+		builder.WriteString("renewal_sent_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Created))

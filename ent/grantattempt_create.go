@@ -135,6 +135,20 @@ func (_c *GrantAttemptCreate) SetNillableAnswerKeyVersion(v *int) *GrantAttemptC
 	return _c
 }
 
+// SetRenewalSentAt sets the "renewal_sent_at" field.
+func (_c *GrantAttemptCreate) SetRenewalSentAt(v time.Time) *GrantAttemptCreate {
+	_c.mutation.SetRenewalSentAt(v)
+	return _c
+}
+
+// SetNillableRenewalSentAt sets the "renewal_sent_at" field if the given value is not nil.
+func (_c *GrantAttemptCreate) SetNillableRenewalSentAt(v *time.Time) *GrantAttemptCreate {
+	if v != nil {
+		_c.SetRenewalSentAt(*v)
+	}
+	return _c
+}
+
 // SetCreated sets the "created" field.
 func (_c *GrantAttemptCreate) SetCreated(v bool) *GrantAttemptCreate {
 	_c.mutation.SetCreated(v)
@@ -405,6 +419,10 @@ func (_c *GrantAttemptCreate) createSpec() (*GrantAttempt, *sqlgraph.CreateSpec)
 		_spec.SetField(grantattempt.FieldAnswerKeyVersion, field.TypeInt, value)
 		_node.AnswerKeyVersion = value
 	}
+	if value, ok := _c.mutation.RenewalSentAt(); ok {
+		_spec.SetField(grantattempt.FieldRenewalSentAt, field.TypeTime, value)
+		_node.RenewalSentAt = &value
+	}
 	if value, ok := _c.mutation.Created(); ok {
 		_spec.SetField(grantattempt.FieldCreated, field.TypeBool, value)
 		_node.Created = value
@@ -548,6 +566,24 @@ func (u *GrantAttemptUpsert) AddAnswerKeyVersion(v int) *GrantAttemptUpsert {
 // ClearAnswerKeyVersion clears the value of the "answer_key_version" field.
 func (u *GrantAttemptUpsert) ClearAnswerKeyVersion() *GrantAttemptUpsert {
 	u.SetNull(grantattempt.FieldAnswerKeyVersion)
+	return u
+}
+
+// SetRenewalSentAt sets the "renewal_sent_at" field.
+func (u *GrantAttemptUpsert) SetRenewalSentAt(v time.Time) *GrantAttemptUpsert {
+	u.Set(grantattempt.FieldRenewalSentAt, v)
+	return u
+}
+
+// UpdateRenewalSentAt sets the "renewal_sent_at" field to the value that was provided on create.
+func (u *GrantAttemptUpsert) UpdateRenewalSentAt() *GrantAttemptUpsert {
+	u.SetExcluded(grantattempt.FieldRenewalSentAt)
+	return u
+}
+
+// ClearRenewalSentAt clears the value of the "renewal_sent_at" field.
+func (u *GrantAttemptUpsert) ClearRenewalSentAt() *GrantAttemptUpsert {
+	u.SetNull(grantattempt.FieldRenewalSentAt)
 	return u
 }
 
@@ -777,6 +813,27 @@ func (u *GrantAttemptUpsertOne) UpdateAnswerKeyVersion() *GrantAttemptUpsertOne 
 func (u *GrantAttemptUpsertOne) ClearAnswerKeyVersion() *GrantAttemptUpsertOne {
 	return u.Update(func(s *GrantAttemptUpsert) {
 		s.ClearAnswerKeyVersion()
+	})
+}
+
+// SetRenewalSentAt sets the "renewal_sent_at" field.
+func (u *GrantAttemptUpsertOne) SetRenewalSentAt(v time.Time) *GrantAttemptUpsertOne {
+	return u.Update(func(s *GrantAttemptUpsert) {
+		s.SetRenewalSentAt(v)
+	})
+}
+
+// UpdateRenewalSentAt sets the "renewal_sent_at" field to the value that was provided on create.
+func (u *GrantAttemptUpsertOne) UpdateRenewalSentAt() *GrantAttemptUpsertOne {
+	return u.Update(func(s *GrantAttemptUpsert) {
+		s.UpdateRenewalSentAt()
+	})
+}
+
+// ClearRenewalSentAt clears the value of the "renewal_sent_at" field.
+func (u *GrantAttemptUpsertOne) ClearRenewalSentAt() *GrantAttemptUpsertOne {
+	return u.Update(func(s *GrantAttemptUpsert) {
+		s.ClearRenewalSentAt()
 	})
 }
 
@@ -1184,6 +1241,27 @@ func (u *GrantAttemptUpsertBulk) UpdateAnswerKeyVersion() *GrantAttemptUpsertBul
 func (u *GrantAttemptUpsertBulk) ClearAnswerKeyVersion() *GrantAttemptUpsertBulk {
 	return u.Update(func(s *GrantAttemptUpsert) {
 		s.ClearAnswerKeyVersion()
+	})
+}
+
+// SetRenewalSentAt sets the "renewal_sent_at" field.
+func (u *GrantAttemptUpsertBulk) SetRenewalSentAt(v time.Time) *GrantAttemptUpsertBulk {
+	return u.Update(func(s *GrantAttemptUpsert) {
+		s.SetRenewalSentAt(v)
+	})
+}
+
+// UpdateRenewalSentAt sets the "renewal_sent_at" field to the value that was provided on create.
+func (u *GrantAttemptUpsertBulk) UpdateRenewalSentAt() *GrantAttemptUpsertBulk {
+	return u.Update(func(s *GrantAttemptUpsert) {
+		s.UpdateRenewalSentAt()
+	})
+}
+
+// ClearRenewalSentAt clears the value of the "renewal_sent_at" field.
+func (u *GrantAttemptUpsertBulk) ClearRenewalSentAt() *GrantAttemptUpsertBulk {
+	return u.Update(func(s *GrantAttemptUpsert) {
+		s.ClearRenewalSentAt()
 	})
 }
 

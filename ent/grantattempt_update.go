@@ -111,6 +111,26 @@ func (_u *GrantAttemptUpdate) ClearAnswerKeyVersion() *GrantAttemptUpdate {
 	return _u
 }
 
+// SetRenewalSentAt sets the "renewal_sent_at" field.
+func (_u *GrantAttemptUpdate) SetRenewalSentAt(v time.Time) *GrantAttemptUpdate {
+	_u.mutation.SetRenewalSentAt(v)
+	return _u
+}
+
+// SetNillableRenewalSentAt sets the "renewal_sent_at" field if the given value is not nil.
+func (_u *GrantAttemptUpdate) SetNillableRenewalSentAt(v *time.Time) *GrantAttemptUpdate {
+	if v != nil {
+		_u.SetRenewalSentAt(*v)
+	}
+	return _u
+}
+
+// ClearRenewalSentAt clears the value of the "renewal_sent_at" field.
+func (_u *GrantAttemptUpdate) ClearRenewalSentAt() *GrantAttemptUpdate {
+	_u.mutation.ClearRenewalSentAt()
+	return _u
+}
+
 // SetCreated sets the "created" field.
 func (_u *GrantAttemptUpdate) SetCreated(v bool) *GrantAttemptUpdate {
 	_u.mutation.SetCreated(v)
@@ -269,6 +289,12 @@ func (_u *GrantAttemptUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if _u.mutation.AnswerKeyVersionCleared() {
 		_spec.ClearField(grantattempt.FieldAnswerKeyVersion, field.TypeInt)
 	}
+	if value, ok := _u.mutation.RenewalSentAt(); ok {
+		_spec.SetField(grantattempt.FieldRenewalSentAt, field.TypeTime, value)
+	}
+	if _u.mutation.RenewalSentAtCleared() {
+		_spec.ClearField(grantattempt.FieldRenewalSentAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.Created(); ok {
 		_spec.SetField(grantattempt.FieldCreated, field.TypeBool, value)
 	}
@@ -390,6 +416,26 @@ func (_u *GrantAttemptUpdateOne) AddAnswerKeyVersion(v int) *GrantAttemptUpdateO
 // ClearAnswerKeyVersion clears the value of the "answer_key_version" field.
 func (_u *GrantAttemptUpdateOne) ClearAnswerKeyVersion() *GrantAttemptUpdateOne {
 	_u.mutation.ClearAnswerKeyVersion()
+	return _u
+}
+
+// SetRenewalSentAt sets the "renewal_sent_at" field.
+func (_u *GrantAttemptUpdateOne) SetRenewalSentAt(v time.Time) *GrantAttemptUpdateOne {
+	_u.mutation.SetRenewalSentAt(v)
+	return _u
+}
+
+// SetNillableRenewalSentAt sets the "renewal_sent_at" field if the given value is not nil.
+func (_u *GrantAttemptUpdateOne) SetNillableRenewalSentAt(v *time.Time) *GrantAttemptUpdateOne {
+	if v != nil {
+		_u.SetRenewalSentAt(*v)
+	}
+	return _u
+}
+
+// ClearRenewalSentAt clears the value of the "renewal_sent_at" field.
+func (_u *GrantAttemptUpdateOne) ClearRenewalSentAt() *GrantAttemptUpdateOne {
+	_u.mutation.ClearRenewalSentAt()
 	return _u
 }
 
@@ -580,6 +626,12 @@ func (_u *GrantAttemptUpdateOne) sqlSave(ctx context.Context) (_node *GrantAttem
 	}
 	if _u.mutation.AnswerKeyVersionCleared() {
 		_spec.ClearField(grantattempt.FieldAnswerKeyVersion, field.TypeInt)
+	}
+	if value, ok := _u.mutation.RenewalSentAt(); ok {
+		_spec.SetField(grantattempt.FieldRenewalSentAt, field.TypeTime, value)
+	}
+	if _u.mutation.RenewalSentAtCleared() {
+		_spec.ClearField(grantattempt.FieldRenewalSentAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Created(); ok {
 		_spec.SetField(grantattempt.FieldCreated, field.TypeBool, value)

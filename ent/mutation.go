@@ -8059,6 +8059,7 @@ type GrantAttemptMutation struct {
 	answer                *[]byte
 	answer_key_version    *int
 	addanswer_key_version *int
+	renewal_sent_at       *time.Time
 	created               *bool
 	error_kind            *string
 	error_message         *string
@@ -8703,6 +8704,55 @@ func (m *GrantAttemptMutation) ResetAnswerKeyVersion() {
 	delete(m.clearedFields, grantattempt.FieldAnswerKeyVersion)
 }
 
+// SetRenewalSentAt sets the "renewal_sent_at" field.
+func (m *GrantAttemptMutation) SetRenewalSentAt(t time.Time) {
+	m.renewal_sent_at = &t
+}
+
+// RenewalSentAt returns the value of the "renewal_sent_at" field in the mutation.
+func (m *GrantAttemptMutation) RenewalSentAt() (r time.Time, exists bool) {
+	v := m.renewal_sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRenewalSentAt returns the old "renewal_sent_at" field's value of the GrantAttempt entity.
+// If the GrantAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantAttemptMutation) OldRenewalSentAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRenewalSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRenewalSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRenewalSentAt: %w", err)
+	}
+	return oldValue.RenewalSentAt, nil
+}
+
+// ClearRenewalSentAt clears the value of the "renewal_sent_at" field.
+func (m *GrantAttemptMutation) ClearRenewalSentAt() {
+	m.renewal_sent_at = nil
+	m.clearedFields[grantattempt.FieldRenewalSentAt] = struct{}{}
+}
+
+// RenewalSentAtCleared returns if the "renewal_sent_at" field was cleared in this mutation.
+func (m *GrantAttemptMutation) RenewalSentAtCleared() bool {
+	_, ok := m.clearedFields[grantattempt.FieldRenewalSentAt]
+	return ok
+}
+
+// ResetRenewalSentAt resets all changes to the "renewal_sent_at" field.
+func (m *GrantAttemptMutation) ResetRenewalSentAt() {
+	m.renewal_sent_at = nil
+	delete(m.clearedFields, grantattempt.FieldRenewalSentAt)
+}
+
 // SetCreated sets the "created" field.
 func (m *GrantAttemptMutation) SetCreated(b bool) {
 	m.created = &b
@@ -8920,7 +8970,7 @@ func (m *GrantAttemptMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *GrantAttemptMutation) Fields() []string {
-	fields := make([]string, 0, 17)
+	fields := make([]string, 0, 18)
 	if m.tenant_id != nil {
 		fields = append(fields, grantattempt.FieldTenantID)
 	}
@@ -8959,6 +9009,9 @@ func (m *GrantAttemptMutation) Fields() []string {
 	}
 	if m.answer_key_version != nil {
 		fields = append(fields, grantattempt.FieldAnswerKeyVersion)
+	}
+	if m.renewal_sent_at != nil {
+		fields = append(fields, grantattempt.FieldRenewalSentAt)
 	}
 	if m.created != nil {
 		fields = append(fields, grantattempt.FieldCreated)
@@ -9006,6 +9059,8 @@ func (m *GrantAttemptMutation) Field(name string) (ent.Value, bool) {
 		return m.Answer()
 	case grantattempt.FieldAnswerKeyVersion:
 		return m.AnswerKeyVersion()
+	case grantattempt.FieldRenewalSentAt:
+		return m.RenewalSentAt()
 	case grantattempt.FieldCreated:
 		return m.Created()
 	case grantattempt.FieldErrorKind:
@@ -9049,6 +9104,8 @@ func (m *GrantAttemptMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldAnswer(ctx)
 	case grantattempt.FieldAnswerKeyVersion:
 		return m.OldAnswerKeyVersion(ctx)
+	case grantattempt.FieldRenewalSentAt:
+		return m.OldRenewalSentAt(ctx)
 	case grantattempt.FieldCreated:
 		return m.OldCreated(ctx)
 	case grantattempt.FieldErrorKind:
@@ -9157,6 +9214,13 @@ func (m *GrantAttemptMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAnswerKeyVersion(v)
 		return nil
+	case grantattempt.FieldRenewalSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRenewalSentAt(v)
+		return nil
 	case grantattempt.FieldCreated:
 		v, ok := value.(bool)
 		if !ok {
@@ -9236,6 +9300,9 @@ func (m *GrantAttemptMutation) ClearedFields() []string {
 	if m.FieldCleared(grantattempt.FieldAnswerKeyVersion) {
 		fields = append(fields, grantattempt.FieldAnswerKeyVersion)
 	}
+	if m.FieldCleared(grantattempt.FieldRenewalSentAt) {
+		fields = append(fields, grantattempt.FieldRenewalSentAt)
+	}
 	if m.FieldCleared(grantattempt.FieldErrorKind) {
 		fields = append(fields, grantattempt.FieldErrorKind)
 	}
@@ -9264,6 +9331,9 @@ func (m *GrantAttemptMutation) ClearField(name string) error {
 		return nil
 	case grantattempt.FieldAnswerKeyVersion:
 		m.ClearAnswerKeyVersion()
+		return nil
+	case grantattempt.FieldRenewalSentAt:
+		m.ClearRenewalSentAt()
 		return nil
 	case grantattempt.FieldErrorKind:
 		m.ClearErrorKind()
@@ -9320,6 +9390,9 @@ func (m *GrantAttemptMutation) ResetField(name string) error {
 		return nil
 	case grantattempt.FieldAnswerKeyVersion:
 		m.ResetAnswerKeyVersion()
+		return nil
+	case grantattempt.FieldRenewalSentAt:
+		m.ResetRenewalSentAt()
 		return nil
 	case grantattempt.FieldCreated:
 		m.ResetCreated()
@@ -17601,6 +17674,8 @@ type TombstoneMutation struct {
 	addgeneration *int64
 	deleted_at    *time.Time
 	erased_at     *time.Time
+	orders        *int64
+	addorders     *int64
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*Tombstone, error)
@@ -17888,6 +17963,62 @@ func (m *TombstoneMutation) ResetErasedAt() {
 	delete(m.clearedFields, tombstone.FieldErasedAt)
 }
 
+// SetOrders sets the "orders" field.
+func (m *TombstoneMutation) SetOrders(i int64) {
+	m.orders = &i
+	m.addorders = nil
+}
+
+// Orders returns the value of the "orders" field in the mutation.
+func (m *TombstoneMutation) Orders() (r int64, exists bool) {
+	v := m.orders
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrders returns the old "orders" field's value of the Tombstone entity.
+// If the Tombstone object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TombstoneMutation) OldOrders(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrders is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrders requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrders: %w", err)
+	}
+	return oldValue.Orders, nil
+}
+
+// AddOrders adds i to the "orders" field.
+func (m *TombstoneMutation) AddOrders(i int64) {
+	if m.addorders != nil {
+		*m.addorders += i
+	} else {
+		m.addorders = &i
+	}
+}
+
+// AddedOrders returns the value that was added to the "orders" field in this mutation.
+func (m *TombstoneMutation) AddedOrders() (r int64, exists bool) {
+	v := m.addorders
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOrders resets all changes to the "orders" field.
+func (m *TombstoneMutation) ResetOrders() {
+	m.orders = nil
+	m.addorders = nil
+}
+
 // Where appends a list predicates to the TombstoneMutation builder.
 func (m *TombstoneMutation) Where(ps ...predicate.Tombstone) {
 	m.predicates = append(m.predicates, ps...)
@@ -17922,7 +18053,7 @@ func (m *TombstoneMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TombstoneMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 5)
 	if m.tenant_id != nil {
 		fields = append(fields, tombstone.FieldTenantID)
 	}
@@ -17934,6 +18065,9 @@ func (m *TombstoneMutation) Fields() []string {
 	}
 	if m.erased_at != nil {
 		fields = append(fields, tombstone.FieldErasedAt)
+	}
+	if m.orders != nil {
+		fields = append(fields, tombstone.FieldOrders)
 	}
 	return fields
 }
@@ -17951,6 +18085,8 @@ func (m *TombstoneMutation) Field(name string) (ent.Value, bool) {
 		return m.DeletedAt()
 	case tombstone.FieldErasedAt:
 		return m.ErasedAt()
+	case tombstone.FieldOrders:
+		return m.Orders()
 	}
 	return nil, false
 }
@@ -17968,6 +18104,8 @@ func (m *TombstoneMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldDeletedAt(ctx)
 	case tombstone.FieldErasedAt:
 		return m.OldErasedAt(ctx)
+	case tombstone.FieldOrders:
+		return m.OldOrders(ctx)
 	}
 	return nil, fmt.Errorf("unknown Tombstone field %s", name)
 }
@@ -18005,6 +18143,13 @@ func (m *TombstoneMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetErasedAt(v)
 		return nil
+	case tombstone.FieldOrders:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrders(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Tombstone field %s", name)
 }
@@ -18016,6 +18161,9 @@ func (m *TombstoneMutation) AddedFields() []string {
 	if m.addgeneration != nil {
 		fields = append(fields, tombstone.FieldGeneration)
 	}
+	if m.addorders != nil {
+		fields = append(fields, tombstone.FieldOrders)
+	}
 	return fields
 }
 
@@ -18026,6 +18174,8 @@ func (m *TombstoneMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case tombstone.FieldGeneration:
 		return m.AddedGeneration()
+	case tombstone.FieldOrders:
+		return m.AddedOrders()
 	}
 	return nil, false
 }
@@ -18041,6 +18191,13 @@ func (m *TombstoneMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddGeneration(v)
+		return nil
+	case tombstone.FieldOrders:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOrders(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Tombstone numeric field %s", name)
@@ -18089,6 +18246,9 @@ func (m *TombstoneMutation) ResetField(name string) error {
 		return nil
 	case tombstone.FieldErasedAt:
 		m.ResetErasedAt()
+		return nil
+	case tombstone.FieldOrders:
+		m.ResetOrders()
 		return nil
 	}
 	return fmt.Errorf("unknown Tombstone field %s", name)

@@ -25,7 +25,9 @@ type Tombstone struct {
 	// DeletedAt holds the value of the "deleted_at" field.
 	DeletedAt time.Time `json:"deleted_at,omitempty"`
 	// When the vault's record was destroyed; null until then.
-	ErasedAt     *time.Time `json:"erased_at,omitempty"`
+	ErasedAt *time.Time `json:"erased_at,omitempty"`
+	// How often its destruction was ordered again, because something was written late. Only who knows the last order may set erased_at.
+	Orders       int64 `json:"orders,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -34,7 +36,7 @@ func (*Tombstone) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case tombstone.FieldGeneration:
+		case tombstone.FieldGeneration, tombstone.FieldOrders:
 			values[i] = new(sql.NullInt64)
 		case tombstone.FieldDeletedAt, tombstone.FieldErasedAt:
 			values[i] = new(sql.NullTime)
@@ -86,6 +88,12 @@ func (_m *Tombstone) assignValues(columns []string, values []any) error {
 				_m.ErasedAt = new(time.Time)
 				*_m.ErasedAt = value.Time
 			}
+		case tombstone.FieldOrders:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field orders", values[i])
+			} else if value.Valid {
+				_m.Orders = value.Int64
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -135,6 +143,9 @@ func (_m *Tombstone) String() string {
 		builder.WriteString("erased_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("orders=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Orders))
 	builder.WriteByte(')')
 	return builder.String()
 }

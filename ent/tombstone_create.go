@@ -64,6 +64,20 @@ func (_c *TombstoneCreate) SetNillableErasedAt(v *time.Time) *TombstoneCreate {
 	return _c
 }
 
+// SetOrders sets the "orders" field.
+func (_c *TombstoneCreate) SetOrders(v int64) *TombstoneCreate {
+	_c.mutation.SetOrders(v)
+	return _c
+}
+
+// SetNillableOrders sets the "orders" field if the given value is not nil.
+func (_c *TombstoneCreate) SetNillableOrders(v *int64) *TombstoneCreate {
+	if v != nil {
+		_c.SetOrders(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *TombstoneCreate) SetID(v uuid.UUID) *TombstoneCreate {
 	_c.mutation.SetID(v)
@@ -122,6 +136,10 @@ func (_c *TombstoneCreate) defaults() error {
 		v := tombstone.DefaultDeletedAt()
 		_c.mutation.SetDeletedAt(v)
 	}
+	if _, ok := _c.mutation.Orders(); !ok {
+		v := tombstone.DefaultOrders
+		_c.mutation.SetOrders(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		if tombstone.DefaultID == nil {
 			return fmt.Errorf("ent: uninitialized tombstone.DefaultID (forgotten import ent/runtime?)")
@@ -142,6 +160,9 @@ func (_c *TombstoneCreate) check() error {
 	}
 	if _, ok := _c.mutation.DeletedAt(); !ok {
 		return &ValidationError{Name: "deleted_at", err: errors.New(`ent: missing required field "Tombstone.deleted_at"`)}
+	}
+	if _, ok := _c.mutation.Orders(); !ok {
+		return &ValidationError{Name: "orders", err: errors.New(`ent: missing required field "Tombstone.orders"`)}
 	}
 	return nil
 }
@@ -194,6 +215,10 @@ func (_c *TombstoneCreate) createSpec() (*Tombstone, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ErasedAt(); ok {
 		_spec.SetField(tombstone.FieldErasedAt, field.TypeTime, value)
 		_node.ErasedAt = &value
+	}
+	if value, ok := _c.mutation.Orders(); ok {
+		_spec.SetField(tombstone.FieldOrders, field.TypeInt64, value)
+		_node.Orders = value
 	}
 	return _node, _spec
 }
@@ -262,6 +287,24 @@ func (u *TombstoneUpsert) UpdateErasedAt() *TombstoneUpsert {
 // ClearErasedAt clears the value of the "erased_at" field.
 func (u *TombstoneUpsert) ClearErasedAt() *TombstoneUpsert {
 	u.SetNull(tombstone.FieldErasedAt)
+	return u
+}
+
+// SetOrders sets the "orders" field.
+func (u *TombstoneUpsert) SetOrders(v int64) *TombstoneUpsert {
+	u.Set(tombstone.FieldOrders, v)
+	return u
+}
+
+// UpdateOrders sets the "orders" field to the value that was provided on create.
+func (u *TombstoneUpsert) UpdateOrders() *TombstoneUpsert {
+	u.SetExcluded(tombstone.FieldOrders)
+	return u
+}
+
+// AddOrders adds v to the "orders" field.
+func (u *TombstoneUpsert) AddOrders(v int64) *TombstoneUpsert {
+	u.Add(tombstone.FieldOrders, v)
 	return u
 }
 
@@ -340,6 +383,27 @@ func (u *TombstoneUpsertOne) UpdateErasedAt() *TombstoneUpsertOne {
 func (u *TombstoneUpsertOne) ClearErasedAt() *TombstoneUpsertOne {
 	return u.Update(func(s *TombstoneUpsert) {
 		s.ClearErasedAt()
+	})
+}
+
+// SetOrders sets the "orders" field.
+func (u *TombstoneUpsertOne) SetOrders(v int64) *TombstoneUpsertOne {
+	return u.Update(func(s *TombstoneUpsert) {
+		s.SetOrders(v)
+	})
+}
+
+// AddOrders adds v to the "orders" field.
+func (u *TombstoneUpsertOne) AddOrders(v int64) *TombstoneUpsertOne {
+	return u.Update(func(s *TombstoneUpsert) {
+		s.AddOrders(v)
+	})
+}
+
+// UpdateOrders sets the "orders" field to the value that was provided on create.
+func (u *TombstoneUpsertOne) UpdateOrders() *TombstoneUpsertOne {
+	return u.Update(func(s *TombstoneUpsert) {
+		s.UpdateOrders()
 	})
 }
 
@@ -585,6 +649,27 @@ func (u *TombstoneUpsertBulk) UpdateErasedAt() *TombstoneUpsertBulk {
 func (u *TombstoneUpsertBulk) ClearErasedAt() *TombstoneUpsertBulk {
 	return u.Update(func(s *TombstoneUpsert) {
 		s.ClearErasedAt()
+	})
+}
+
+// SetOrders sets the "orders" field.
+func (u *TombstoneUpsertBulk) SetOrders(v int64) *TombstoneUpsertBulk {
+	return u.Update(func(s *TombstoneUpsert) {
+		s.SetOrders(v)
+	})
+}
+
+// AddOrders adds v to the "orders" field.
+func (u *TombstoneUpsertBulk) AddOrders(v int64) *TombstoneUpsertBulk {
+	return u.Update(func(s *TombstoneUpsert) {
+		s.AddOrders(v)
+	})
+}
+
+// UpdateOrders sets the "orders" field to the value that was provided on create.
+func (u *TombstoneUpsertBulk) UpdateOrders() *TombstoneUpsertBulk {
+	return u.Update(func(s *TombstoneUpsert) {
+		s.UpdateOrders()
 	})
 }
 

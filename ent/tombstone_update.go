@@ -49,6 +49,27 @@ func (_u *TombstoneUpdate) ClearErasedAt() *TombstoneUpdate {
 	return _u
 }
 
+// SetOrders sets the "orders" field.
+func (_u *TombstoneUpdate) SetOrders(v int64) *TombstoneUpdate {
+	_u.mutation.ResetOrders()
+	_u.mutation.SetOrders(v)
+	return _u
+}
+
+// SetNillableOrders sets the "orders" field if the given value is not nil.
+func (_u *TombstoneUpdate) SetNillableOrders(v *int64) *TombstoneUpdate {
+	if v != nil {
+		_u.SetOrders(*v)
+	}
+	return _u
+}
+
+// AddOrders adds value to the "orders" field.
+func (_u *TombstoneUpdate) AddOrders(v int64) *TombstoneUpdate {
+	_u.mutation.AddOrders(v)
+	return _u
+}
+
 // Mutation returns the TombstoneMutation object of the builder.
 func (_u *TombstoneUpdate) Mutation() *TombstoneMutation {
 	return _u.mutation
@@ -102,6 +123,12 @@ func (_u *TombstoneUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.ErasedAtCleared() {
 		_spec.ClearField(tombstone.FieldErasedAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.Orders(); ok {
+		_spec.SetField(tombstone.FieldOrders, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOrders(); ok {
+		_spec.AddField(tombstone.FieldOrders, field.TypeInt64, value)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -141,6 +168,27 @@ func (_u *TombstoneUpdateOne) SetNillableErasedAt(v *time.Time) *TombstoneUpdate
 // ClearErasedAt clears the value of the "erased_at" field.
 func (_u *TombstoneUpdateOne) ClearErasedAt() *TombstoneUpdateOne {
 	_u.mutation.ClearErasedAt()
+	return _u
+}
+
+// SetOrders sets the "orders" field.
+func (_u *TombstoneUpdateOne) SetOrders(v int64) *TombstoneUpdateOne {
+	_u.mutation.ResetOrders()
+	_u.mutation.SetOrders(v)
+	return _u
+}
+
+// SetNillableOrders sets the "orders" field if the given value is not nil.
+func (_u *TombstoneUpdateOne) SetNillableOrders(v *int64) *TombstoneUpdateOne {
+	if v != nil {
+		_u.SetOrders(*v)
+	}
+	return _u
+}
+
+// AddOrders adds value to the "orders" field.
+func (_u *TombstoneUpdateOne) AddOrders(v int64) *TombstoneUpdateOne {
+	_u.mutation.AddOrders(v)
 	return _u
 }
 
@@ -226,6 +274,12 @@ func (_u *TombstoneUpdateOne) sqlSave(ctx context.Context) (_node *Tombstone, er
 	}
 	if _u.mutation.ErasedAtCleared() {
 		_spec.ClearField(tombstone.FieldErasedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Orders(); ok {
+		_spec.SetField(tombstone.FieldOrders, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOrders(); ok {
+		_spec.AddField(tombstone.FieldOrders, field.TypeInt64, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Tombstone{config: _u.config}

@@ -42,6 +42,8 @@ const (
 	FieldAnswer = "answer"
 	// FieldAnswerKeyVersion holds the string denoting the answer_key_version field in the database.
 	FieldAnswerKeyVersion = "answer_key_version"
+	// FieldRenewalSentAt holds the string denoting the renewal_sent_at field in the database.
+	FieldRenewalSentAt = "renewal_sent_at"
 	// FieldCreated holds the string denoting the created field in the database.
 	FieldCreated = "created"
 	// FieldErrorKind holds the string denoting the error_kind field in the database.
@@ -70,6 +72,7 @@ var Columns = []string{
 	FieldInput,
 	FieldAnswer,
 	FieldAnswerKeyVersion,
+	FieldRenewalSentAt,
 	FieldCreated,
 	FieldErrorKind,
 	FieldErrorMessage,
@@ -189,6 +192,11 @@ func ByState(opts ...sql.OrderTermOption) OrderOption {
 // ByAnswerKeyVersion orders the results by the answer_key_version field.
 func ByAnswerKeyVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAnswerKeyVersion, opts...).ToFunc()
+}
+
+// ByRenewalSentAt orders the results by the renewal_sent_at field.
+func ByRenewalSentAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRenewalSentAt, opts...).ToFunc()
 }
 
 // ByCreated orders the results by the created field.

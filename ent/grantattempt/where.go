@@ -110,6 +110,11 @@ func AnswerKeyVersion(v int) predicate.GrantAttempt {
 	return predicate.GrantAttempt(sql.FieldEQ(FieldAnswerKeyVersion, v))
 }
 
+// RenewalSentAt applies equality check predicate on the "renewal_sent_at" field. It's identical to RenewalSentAtEQ.
+func RenewalSentAt(v time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldEQ(FieldRenewalSentAt, v))
+}
+
 // Created applies equality check predicate on the "created" field. It's identical to CreatedEQ.
 func Created(v bool) predicate.GrantAttempt {
 	return predicate.GrantAttempt(sql.FieldEQ(FieldCreated, v))
@@ -683,6 +688,56 @@ func AnswerKeyVersionIsNil() predicate.GrantAttempt {
 // AnswerKeyVersionNotNil applies the NotNil predicate on the "answer_key_version" field.
 func AnswerKeyVersionNotNil() predicate.GrantAttempt {
 	return predicate.GrantAttempt(sql.FieldNotNull(FieldAnswerKeyVersion))
+}
+
+// RenewalSentAtEQ applies the EQ predicate on the "renewal_sent_at" field.
+func RenewalSentAtEQ(v time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldEQ(FieldRenewalSentAt, v))
+}
+
+// RenewalSentAtNEQ applies the NEQ predicate on the "renewal_sent_at" field.
+func RenewalSentAtNEQ(v time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldNEQ(FieldRenewalSentAt, v))
+}
+
+// RenewalSentAtIn applies the In predicate on the "renewal_sent_at" field.
+func RenewalSentAtIn(vs ...time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldIn(FieldRenewalSentAt, vs...))
+}
+
+// RenewalSentAtNotIn applies the NotIn predicate on the "renewal_sent_at" field.
+func RenewalSentAtNotIn(vs ...time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldNotIn(FieldRenewalSentAt, vs...))
+}
+
+// RenewalSentAtGT applies the GT predicate on the "renewal_sent_at" field.
+func RenewalSentAtGT(v time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldGT(FieldRenewalSentAt, v))
+}
+
+// RenewalSentAtGTE applies the GTE predicate on the "renewal_sent_at" field.
+func RenewalSentAtGTE(v time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldGTE(FieldRenewalSentAt, v))
+}
+
+// RenewalSentAtLT applies the LT predicate on the "renewal_sent_at" field.
+func RenewalSentAtLT(v time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldLT(FieldRenewalSentAt, v))
+}
+
+// RenewalSentAtLTE applies the LTE predicate on the "renewal_sent_at" field.
+func RenewalSentAtLTE(v time.Time) predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldLTE(FieldRenewalSentAt, v))
+}
+
+// RenewalSentAtIsNil applies the IsNil predicate on the "renewal_sent_at" field.
+func RenewalSentAtIsNil() predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldIsNull(FieldRenewalSentAt))
+}
+
+// RenewalSentAtNotNil applies the NotNil predicate on the "renewal_sent_at" field.
+func RenewalSentAtNotNil() predicate.GrantAttempt {
+	return predicate.GrantAttempt(sql.FieldNotNull(FieldRenewalSentAt))
 }
 
 // CreatedEQ applies the EQ predicate on the "created" field.

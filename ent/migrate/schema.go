@@ -333,6 +333,7 @@ var (
 		{Name: "input", Type: field.TypeJSON},
 		{Name: "answer", Type: field.TypeBytes, Nullable: true},
 		{Name: "answer_key_version", Type: field.TypeInt, Nullable: true},
+		{Name: "renewal_sent_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created", Type: field.TypeBool, Default: false},
 		{Name: "error_kind", Type: field.TypeString, Nullable: true},
 		{Name: "error_message", Type: field.TypeString, Nullable: true},
@@ -572,6 +573,7 @@ var (
 		{Name: "generation", Type: field.TypeInt64},
 		{Name: "deleted_at", Type: field.TypeTime},
 		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
+		{Name: "orders", Type: field.TypeInt64, Default: 0},
 	}
 	// TombstonesTable holds the schema information for the "tombstones" table.
 	TombstonesTable = &schema.Table{

@@ -200,7 +200,7 @@ func init() {
 	// grantattempt.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	grantattempt.DefaultUpdatedAt = grantattemptDescUpdatedAt.Default.(func() time.Time)
 	// grantattemptDescCreated is the schema descriptor for created field.
-	grantattemptDescCreated := grantattemptFields[10].Descriptor()
+	grantattemptDescCreated := grantattemptFields[11].Descriptor()
 	// grantattempt.DefaultCreated holds the default value on creation for the created field.
 	grantattempt.DefaultCreated = grantattemptDescCreated.Default.(bool)
 	// grantattemptDescID is the schema descriptor for id field.
@@ -411,6 +411,10 @@ func init() {
 	tombstoneDescDeletedAt := tombstoneFields[1].Descriptor()
 	// tombstone.DefaultDeletedAt holds the default value on creation for the deleted_at field.
 	tombstone.DefaultDeletedAt = tombstoneDescDeletedAt.Default.(func() time.Time)
+	// tombstoneDescOrders is the schema descriptor for orders field.
+	tombstoneDescOrders := tombstoneFields[3].Descriptor()
+	// tombstone.DefaultOrders holds the default value on creation for the orders field.
+	tombstone.DefaultOrders = tombstoneDescOrders.Default.(int64)
 	// tombstoneDescID is the schema descriptor for id field.
 	tombstoneDescID := tombstoneMixinFields0[0].Descriptor()
 	// tombstone.DefaultID holds the default value on creation for the id field.

@@ -132,6 +132,7 @@ func (Tombstone) Fields() []ent.Field {
 		field.Int64("generation").Immutable(),
 		field.Time("deleted_at").Default(now).Immutable(),
 		field.Time("erased_at").Optional().Nillable().Comment("When the vault's record was destroyed; null until then."),
+		field.Int64("orders").Default(0).Comment("How often its destruction was ordered again, because something was written late. Only who knows the last order may set erased_at."),
 	}
 }
 

@@ -76,6 +76,7 @@ func (GrantAttempt) Fields() []ent.Field {
 		field.JSON("input", json.RawMessage{}).Immutable().Comment("What the caller asked for, so that a sweeper can finish."),
 		field.Bytes("answer").Optional().Sensitive(),
 		field.Int("answer_key_version").Optional(),
+		field.Time("renewal_sent_at").Optional().Nillable().Comment("When a refresh of the parked answer was sent that nobody knows the outcome of."),
 		field.Bool("created").Default(false),
 		field.String("error_kind").Optional(),
 		field.String("error_message").Optional(),

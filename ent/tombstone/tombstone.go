@@ -23,6 +23,8 @@ const (
 	FieldDeletedAt = "deleted_at"
 	// FieldErasedAt holds the string denoting the erased_at field in the database.
 	FieldErasedAt = "erased_at"
+	// FieldOrders holds the string denoting the orders field in the database.
+	FieldOrders = "orders"
 	// Table holds the table name of the tombstone in the database.
 	Table = "tombstones"
 )
@@ -34,6 +36,7 @@ var Columns = []string{
 	FieldGeneration,
 	FieldDeletedAt,
 	FieldErasedAt,
+	FieldOrders,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -56,6 +59,8 @@ var (
 	Interceptors [1]ent.Interceptor
 	// DefaultDeletedAt holds the default value on creation for the "deleted_at" field.
 	DefaultDeletedAt func() time.Time
+	// DefaultOrders holds the default value on creation for the "orders" field.
+	DefaultOrders int64
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() uuid.UUID
 )
@@ -86,4 +91,9 @@ func ByDeletedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByErasedAt orders the results by the erased_at field.
 func ByErasedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldErasedAt, opts...).ToFunc()
+}
+
+// ByOrders orders the results by the orders field.
+func ByOrders(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOrders, opts...).ToFunc()
 }

@@ -75,6 +75,11 @@ func ErasedAt(v time.Time) predicate.Tombstone {
 	return predicate.Tombstone(sql.FieldEQ(FieldErasedAt, v))
 }
 
+// Orders applies equality check predicate on the "orders" field. It's identical to OrdersEQ.
+func Orders(v int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldEQ(FieldOrders, v))
+}
+
 // TenantIDEQ applies the EQ predicate on the "tenant_id" field.
 func TenantIDEQ(v uuid.UUID) predicate.Tombstone {
 	return predicate.Tombstone(sql.FieldEQ(FieldTenantID, v))
@@ -243,6 +248,46 @@ func ErasedAtIsNil() predicate.Tombstone {
 // ErasedAtNotNil applies the NotNil predicate on the "erased_at" field.
 func ErasedAtNotNil() predicate.Tombstone {
 	return predicate.Tombstone(sql.FieldNotNull(FieldErasedAt))
+}
+
+// OrdersEQ applies the EQ predicate on the "orders" field.
+func OrdersEQ(v int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldEQ(FieldOrders, v))
+}
+
+// OrdersNEQ applies the NEQ predicate on the "orders" field.
+func OrdersNEQ(v int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldNEQ(FieldOrders, v))
+}
+
+// OrdersIn applies the In predicate on the "orders" field.
+func OrdersIn(vs ...int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldIn(FieldOrders, vs...))
+}
+
+// OrdersNotIn applies the NotIn predicate on the "orders" field.
+func OrdersNotIn(vs ...int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldNotIn(FieldOrders, vs...))
+}
+
+// OrdersGT applies the GT predicate on the "orders" field.
+func OrdersGT(v int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldGT(FieldOrders, v))
+}
+
+// OrdersGTE applies the GTE predicate on the "orders" field.
+func OrdersGTE(v int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldGTE(FieldOrders, v))
+}
+
+// OrdersLT applies the LT predicate on the "orders" field.
+func OrdersLT(v int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldLT(FieldOrders, v))
+}
+
+// OrdersLTE applies the LTE predicate on the "orders" field.
+func OrdersLTE(v int64) predicate.Tombstone {
+	return predicate.Tombstone(sql.FieldLTE(FieldOrders, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -169,7 +169,7 @@ func (k *Keeper) park(ctx context.Context, attempt *ent.GrantAttempt, key vault.
 	}
 	return k.persist(ctx, forever, "a parked answer", func(ctx context.Context) error {
 		return k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetState(grantattempt.StatePARKED).
-			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).
+			SetAnswer(sealed.Bytes).SetAnswerKeyVersion(sealed.KeyVersion).SetUpdatedAt(k.now()).ClearRenewalSentAt().
 			ClearErrorKind().ClearErrorMessage().ClearErrorField().Exec(ctx)
 	})
 }
@@ -392,22 +392,57 @@ func (k *Keeper) renewParked(ctx context.Context, attempt *ent.GrantAttempt, app
 	if set.ExpiresAt.IsZero() || k.now().Before(set.ExpiresAt) || set.RefreshToken.IsZero() {
 		return set, nil
 	}
+	if wait := restLeft(app.Provider.Reuse, attempt.RenewalSentAt, k.now()); wait > 0 {
+		return set, errParked.WithRetryAfter(wait)
+	}
 	key, err := k.vault.NewDataKey(ctx, attempt.TenantID)
 	if err != nil {
 		return set, unavailable(err)
 	}
-	sent := k.now()
-	answer, err := k.refreshOnce(ctx, app, set.RefreshToken)
-	switch oauth.OutcomeOf(err) {
-	case "":
-	case oauth.GrantDead:
+	answer, sent, err := k.refreshParked(ctx, attempt, app, set.RefreshToken)
+	switch {
+	case err == nil:
+	case oauth.OutcomeOf(err) == oauth.GrantDead:
 		return set, k.refuse(ctx, attempt, grantattempt.StateLOST, errCodeLost.WithCause(err))
 	default:
-		return set, errs.New(errs.ProviderUnavailable, "the provider cannot be reached for now; repeat the same call, the code is not sent again").
-			WithRetryAfter(5 * time.Second).WithCause(err)
+		return set, err
 	}
 	set = fromAnswer(answer, set, app, sent, 0)
 	return set, k.park(ctx, attempt, key, set)
+}
+
+// errParked is told while a parked answer cannot be finished because of the provider.
+var errParked = errs.New(errs.ProviderUnavailable, "the provider cannot be reached for now; repeat the same call, the code is not sent again").
+	WithRetryAfter(5 * time.Second)
+
+// refreshParked spends a parked answer's refresh token; an unknown outcome is dealt with as in any other refresh. That it is
+// sent is noted first: where a token that comes twice ends its family, whoever resumes the attempt lets it rest.
+// Errors: those of the provider that say that the token is refused; errParked.
+func (k *Keeper) refreshParked(ctx context.Context, attempt *ent.GrantAttempt, app oauth.App, token secret.Text) (oauth.TokenSet, time.Time, error) {
+	reuse := app.Provider.Reuse
+	for try := 0; ; try++ {
+		sent := k.now()
+		if err := k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).SetRenewalSentAt(sent).Exec(ctx); err != nil {
+			return oauth.TokenSet{}, sent, unavailable(err)
+		}
+		answer, err := k.refreshOnce(ctx, app, token)
+		if err == nil {
+			return answer, sent, nil
+		}
+		failure := asOAuth(err)
+		if try == 0 && RetryAtOnce(reuse, failure) {
+			continue
+		}
+		if failure.Outcome == oauth.GrantDead {
+			return oauth.TokenSet{}, sent, failure
+		}
+		if failure.Outcome != oauth.Unknown && try == 0 {
+			if err := k.db.Ent.GrantAttempt.UpdateOneID(attempt.ID).ClearRenewalSentAt().Exec(ctx); err != nil {
+				return oauth.TokenSet{}, sent, unavailable(err)
+			}
+		}
+		return oauth.TokenSet{}, sent, errParked.WithRetryAfter(max(errParked.RetryAfter, rested(reuse, failure).RetryAfter)).WithCause(failure)
+	}
 }
 
 // orGiveUp ends an attempt that has been parked for parkedLife and that cannot be finished for a reason that is not ours:

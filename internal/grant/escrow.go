@@ -103,6 +103,12 @@ func (k *Keeper) landRecord(ctx context.Context, ref vault.Ref, record vault.Rec
 		if !Lands(record.Generation, h.HeadView) {
 			return nil
 		}
+		if h.State != HeadPresent {
+			// A head that the connection's deletion erased stays so: written over it, and died, nobody would erase it again.
+			if row, err := k.rowView(ctx, ref.Connection); err != nil || !row.Exists {
+				return err
+			}
+		}
 		_, err = k.vault.WriteRecord(ctx, ref, record, h.cas)
 		if err == nil {
 			return nil

@@ -154,7 +154,7 @@ func (f *finishing) aim(ctx context.Context) error {
 	}
 	err := f.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) error {
 		// Where the noted one was deleted, an attempt that died may have written its record after that was erased.
-		if err := tx.Tombstone.Update().Where(tombstone.ID(f.noted)).ClearErasedAt().Exec(ctx); err != nil {
+		if err := tx.Tombstone.Update().Where(tombstone.ID(f.noted)).ClearErasedAt().AddOrders(1).Exec(ctx); err != nil {
 			return err
 		}
 		return tx.GrantAttempt.Update().Where(grantattempt.ID(f.attempt), unfinished()).SetConnectionID(f.connection).Exec(ctx)
@@ -168,7 +168,7 @@ func (f *finishing) aim(ctx context.Context) error {
 
 // unwrite orders the destruction of what may have been written for a connection that is gone.
 func (f *finishing) unwrite(ctx context.Context) error {
-	err := f.db.Ent.Tombstone.Update().Where(tombstone.ID(f.connection)).ClearErasedAt().Exec(ctx)
+	err := f.db.Ent.Tombstone.Update().Where(tombstone.ID(f.connection)).ClearErasedAt().AddOrders(1).Exec(ctx)
 	if err != nil {
 		return unavailable(err)
 	}

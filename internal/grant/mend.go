@@ -42,7 +42,7 @@ func (k *Keeper) Disown(ctx context.Context, i Inspection) error {
 		if err := k.Enqueue(ctx, tx, job); err != nil {
 			return err
 		}
-		return tx.Tombstone.UpdateOneID(i.Connection).ClearErasedAt().Exec(ctx)
+		return tx.Tombstone.UpdateOneID(i.Connection).ClearErasedAt().AddOrders(1).Exec(ctx)
 	})
 	if err != nil {
 		return unavailable(err)

@@ -41,3 +41,12 @@ func rested(reuse provider.ReuseBehaviour, failure *oauth.Error) *oauth.Error {
 	later.RetryAfter = max(later.RetryAfter, settleUnknown)
 	return &later
 }
+
+// restLeft is how much longer a token rests of which a spend was sent and nobody knows what came of it; sent is nil where
+// none was.
+func restLeft(reuse provider.ReuseBehaviour, sent *time.Time, now time.Time) time.Duration {
+	if sent == nil || reuse != provider.ReuseRevokesFamily {
+		return 0
+	}
+	return max(0, settleUnknown-now.Sub(*sent))
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	"github.com/tokenkeep/tokenkeep/ent/escrow"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
+	"github.com/tokenkeep/tokenkeep/ent/tombstone"
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/oauth"
 	"github.com/tokenkeep/tokenkeep/internal/provider"
@@ -146,10 +147,15 @@ func (k *Keeper) destroy(ctx context.Context, connectionID uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	order, err := k.db.Ent.Tombstone.Get(ctx, connectionID)
+	if err != nil {
+		return fmt.Errorf("reading a tombstone: %w", err)
+	}
 	if err := k.vault.EraseRecord(ctx, ref); err != nil {
 		return unavailable(err)
 	}
-	return k.db.Ent.Tombstone.UpdateOneID(connectionID).SetErasedAt(k.now()).Exec(ctx)
+	// Who ordered it again meanwhile may have written behind this erasure: that order stands, and the sweeper finds it.
+	return k.db.Ent.Tombstone.Update().Where(tombstone.ID(connectionID), tombstone.Orders(order.Orders)).SetErasedAt(k.now()).Exec(ctx)
 }
 
 // keepUncopied orders the revocation of a set that is newer than the deletion's copy: its refresh died, or was too slow,
@@ -190,7 +196,7 @@ func (k *Keeper) discard(ctx context.Context, ref vault.Ref, app oauth.App, row 
 			if err := k.Enqueue(ctx, tx, job); err != nil {
 				return err
 			}
-			return tx.Tombstone.UpdateOneID(ref.Connection).ClearErasedAt().Exec(ctx)
+			return tx.Tombstone.UpdateOneID(ref.Connection).ClearErasedAt().AddOrders(1).Exec(ctx)
 		})
 	})
 	k.Wake()
@@ -360,7 +366,8 @@ func (k *Keeper) renewCopy(ctx context.Context, job *ent.RevocationJob, app oaut
 	})
 }
 
-// refreshCopy refreshes a job's copy; an unknown outcome is tried once more at once, as in any other refresh.
+// refreshCopy refreshes a job's copy; an unknown outcome is tried once more at once, as in any other refresh. It is, too,
+// where a token that comes twice ends its family: that is what the job is for, and the sooner the better.
 func (k *Keeper) refreshCopy(ctx context.Context, job *ent.RevocationJob, app oauth.App, token secret.Text) (oauth.TokenSet, error) {
 	before := job.Outcome
 	if err := k.pendingJob(job).SetOutcome(refreshUnanswered).Exec(ctx); err != nil {
@@ -369,7 +376,9 @@ func (k *Keeper) refreshCopy(ctx context.Context, job *ent.RevocationJob, app oa
 	fresh, err := k.refreshOnce(ctx, app, token)
 	if err != nil && asOAuth(err).Outcome == oauth.Unknown {
 		before = refreshUnanswered
-		fresh, err = k.refreshOnce(ctx, app, token)
+		if reuse := app.Provider.Reuse; reuse == provider.ReuseRevokesFamily || RetryAtOnce(reuse, asOAuth(err)) {
+			fresh, err = k.refreshOnce(ctx, app, token)
+		}
 	}
 	if err == nil || asOAuth(err).Outcome == oauth.Unknown {
 		before = refreshUnanswered // until the answer is stored
@@ -391,7 +400,11 @@ func (k *Keeper) revocationFailed(ctx context.Context, job *ent.RevocationJob, e
 		return k.endUnanswered(ctx, job)
 	}
 	k.log.WarnContext(ctx, "a revocation failed and is tried again", "connection", job.ConnectionID, "error", err)
-	return k.postponeRevocation(ctx, job, backoff(job.Attempts, k.jitter()))
+	wait := backoff(job.Attempts, k.jitter())
+	if failure, ok := errors.AsType[*oauth.Error](err); ok {
+		wait = max(wait, min(failure.RetryAfter, job.ExpiresAt.Sub(k.now())))
+	}
+	return k.postponeRevocation(ctx, job, wait)
 }
 
 // endUnanswered ends a job of which nobody can say whether the grant is over.

@@ -123,7 +123,7 @@ func (m *machine) finish() {
 	case authorizeAim:
 		m.change("notes which connection it writes", func(s *state, a *actor) step {
 			if before := &s.tombstones[s.attempt.connection]; s.attempt.connection != a.connection {
-				before.erased = false
+				before.reorder()
 			}
 			if s.attempt.unfinished() {
 				s.attempt.connection = a.connection
@@ -140,7 +140,7 @@ func (m *machine) finish() {
 		m.giveUpAuthorization()
 	case authorizeUnwrite:
 		m.change("orders the erasure of what it wrote", func(s *state, a *actor) step {
-			s.tombstones[a.connection].erased = false
+			s.tombstones[a.connection].reorder()
 			return keepLook
 		}, authorizeClose)
 	case authorizeUnerase:
@@ -150,7 +150,7 @@ func (m *machine) finish() {
 		}, authorizeExisting)
 	case authorizeUnerased:
 		m.change("notes the erasure", func(s *state, a *actor) step {
-			s.tombstones[a.connection].erased = true
+			s.tombstones[a.connection].note(a.order)
 			return authorizeExisting
 		}, authorizeExisting)
 	case authorizeClose:

@@ -147,9 +147,7 @@ func (w *world) rowAtRest(s *state, c int) error {
 	switch {
 	case e.generation > 0:
 		return fmt.Errorf("the escrow of connection %d was never landed", c)
-	case !r.exists && s.tombstones[c].exists && h.generation > 0 && h.attempt != authorizing && !s.vaultRestored:
-		// A consent's own record may be left, sealed and unreachable: the note of an erasure can come after the next order.
-		// Its grant is the new connection's; "tokenkeep verify" finds it.
+	case !r.exists && s.tombstones[c].exists && h.generation > 0 && !s.vaultRestored:
 		return fmt.Errorf("the record of connection %d, which was deleted, is still in the vault", c)
 	case !r.exists || r.disconnected:
 		return nil

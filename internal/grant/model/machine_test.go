@@ -53,7 +53,9 @@ type actor struct {
 	unknown, doubt       uint8
 	verdict              verdict
 	job                  uint8
-	outlook              bool
+	// order is how often an erasure had been ordered again when it began.
+	order   uint8
+	outlook bool
 }
 
 // The steps that all machines share; each machine has its own beyond.

@@ -151,7 +151,7 @@ func (m *machine) sweepErasure() {
 // noteErased ends the tombstone's order.
 func (m *machine) noteErased() {
 	m.change("notes the erasure", func(s *state, a *actor) step {
-		s.tombstones[a.connection].erased = true
+		s.tombstones[a.connection].note(a.order)
 		return atEnd
 	}, atEnd)
 }

@@ -126,7 +126,7 @@ func (m *machine) refresh() {
 	case refreshDiscard:
 		m.change("orders the revocation of its answer", func(s *state, a *actor) step {
 			s.enqueue(a.hand)
-			s.tombstones[a.connection].erased = false
+			s.tombstones[a.connection].reorder()
 			a.hand, a.doubt = set{}, 0
 			return refreshClose
 		}, refreshDiscard)

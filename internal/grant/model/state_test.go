@@ -86,6 +86,21 @@ func (r row) view() grant.RowView {
 type tombstone struct {
 	exists, erased bool
 	generation     uint8
+	// orders counts how often the erasure was ordered again.
+	orders uint8
+}
+
+// reorder orders the erasure once more.
+func (t *tombstone) reorder() {
+	t.erased = false
+	t.orders++
+}
+
+// note ends the order, unless there is a later one than was known before the erasure.
+func (t *tombstone) note(known uint8) {
+	if t.orders == known {
+		t.erased = true
+	}
 }
 
 // lock is a row of grant_locks. Its owner is the actor's place plus one.

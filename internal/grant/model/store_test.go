@@ -145,7 +145,7 @@ func (m *machine) keep() {
 	switch m.actor().at {
 	case keepLook:
 		m.read("looks for a set newer than the copy", func(s *state, a *actor) step {
-			a.now = s.heads[a.connection]
+			a.now, a.order = s.heads[a.connection], s.tombstones[a.connection].orders
 			if a.now.generation <= s.tombstones[a.connection].generation || a.now.attempt == authorizing {
 				return erase
 			}
