@@ -168,6 +168,5 @@ var systemCallers = map[string]string{
 	"internal/hold: system":                      "holds are about all tenants, counters too, and only an operator is shown them",
 	"internal/servicetest: Service":              "tests look at rows and locks that no caller sees",
 	"internal/servicetest: Tenant.System":        "tests act as the service itself would",
-	"internal/tenancy: Service.find":             "who is calling is the question",
 	"internal/tenancy: Service.used":             "notes the use of a key after the request that used it; sees the key's tenant only",
 }

@@ -8,12 +8,14 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/connection"
+	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
 // atHandColumns are what a row must say for a token in memory to be handed out: that the connection is connected, and
-// which generation counts. Reading all the others would be most of what a fresh read costs.
+// which generation counts. Reading all the others would be most of what a fresh read costs. A request that names its
+// connection has them read with its caller's key; see database.Ahead.
 var atHandColumns = []string{
 	connection.FieldID, connection.FieldProvider, connection.FieldState, connection.FieldGeneration, connection.FieldLastUsedAt,
 }
@@ -22,7 +24,10 @@ var atHandColumns = []string{
 // lately. Everything else goes the ordinary way, which reads the row whole.
 func (s *Service) atHand(ctx context.Context, connectionID uuid.UUID, minTTL *int) (r Result, ok bool, err error) {
 	caller := tenant.FromContext(ctx).Tenant
-	row, err := s.db.Ent.Connection.Query().Where(connection.ID(connectionID)).Select(atHandColumns...).Only(ctx)
+	row, err := database.Ahead(ctx, caller, connectionID), error(nil)
+	if row == nil {
+		row, err = s.db.Ent.Connection.Query().Where(connection.ID(connectionID)).Select(atHandColumns...).Only(ctx)
+	}
 	switch {
 	case ent.IsNotFound(err):
 		return Result{}, false, nil

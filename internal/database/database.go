@@ -34,6 +34,8 @@ type DB struct {
 	writer *sql.DB
 	// readers is nil on PostgreSQL, whose connections do both.
 	readers *sql.DB
+	// together is nil on SQLite.
+	together *together
 	// path is SQLite's file.
 	path    string
 	log     *slog.Logger
@@ -44,7 +46,7 @@ type DB struct {
 type Options struct {
 	// Logger gets retries and migrations; nil discards.
 	Logger *slog.Logger
-	// MaxConns is the most connections to PostgreSQL; zero means 20. SQLite always has one writer and four readers.
+	// MaxConns is the most connections to PostgreSQL, beside two that look up callers and one that listens; zero means 20. SQLite always has one writer and four readers.
 	MaxConns int
 }
 
@@ -77,6 +79,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	if err == nil && db.readers != nil {
 		err = db.readers.PingContext(ctx)
 	}
+	if err == nil && db.together != nil {
+		err = db.together.pool.PingContext(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -89,6 +94,9 @@ func (db *DB) Close() error {
 	var err error
 	if db.readers != nil {
 		err = db.readers.Close()
+	}
+	if db.together != nil {
+		err = db.together.pool.Close()
 	}
 	return errors.Join(err, db.writer.Close())
 }

@@ -33,9 +33,9 @@ func openPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	configure(config)
 	pool := postgresPool(config, o.MaxConns)
-	db := &DB{Dialect: dialect.Postgres, writer: pool, log: o.Logger, signals: newSignals(config, notifyOn(pool), o.Logger)}
+	db := &DB{Dialect: dialect.Postgres, writer: pool, together: newTogether(config), log: o.Logger, signals: newSignals(config, notifyOn(pool), o.Logger)}
 	if err := db.Ping(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w; check the host, port, user and password in the URL, and that the server accepts connections from here", err), pool.Close())
+		return nil, errors.Join(fmt.Errorf("%w; check the host, port, user and password in the URL, and that the server accepts connections from here", err), db.Close())
 	}
 	db.Ent = ent.NewClient(ent.Driver(entsql.OpenDB(dialect.Postgres, pool)))
 	return db, nil

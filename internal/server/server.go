@@ -74,7 +74,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // routes are all paths.
 func routes(o Options) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", authenticated(o.Callers, o.Logger, o.GraphQL))
+	mux.Handle("/graphql", naming(authenticated(o.Callers, o.Logger, o.GraphQL)))
 	mux.HandleFunc("OPTIONS /graphql", options)
 	mux.Handle("/healthz", onlyGET(http.HandlerFunc(alive)))
 	mux.Handle("/readyz", onlyGET(&readiness{checks: o.Ready, log: o.Logger}))
