@@ -173,13 +173,18 @@ func (c *Copy) Run(ctx context.Context) (CopyProgress, error) {
 		if cutoff == uuid.Nil {
 			cutoff = id.New()
 		}
-		c.progress.Waiting = true
-		c.Report(c.progress)
-		c.progress.Waiting = false
-		if err := wait(ctx, c.Lock); err != nil {
+		if err := c.pause(ctx); err != nil {
 			return c.progress, err
 		}
 	}
+}
+
+// pause waits until whatever began before has ended.
+func (c *Copy) pause(ctx context.Context) error {
+	c.progress.Waiting = true
+	c.Report(c.progress)
+	c.progress.Waiting = false
+	return wait(ctx, c.Lock)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -294,9 +299,44 @@ func (c *Copy) underWay(ctx context.Context, cutoff uuid.UUID) (bool, error) {
 	return c.values.exists(ctx, fmt.Sprintf(`SELECT 1 FROM grant_locks WHERE owner < $1 AND until_ms >= %s LIMIT 1`, c.DB.NowMillis()), cutoff)
 }
 
-// Finish declares the move finished: the source must not be used alone any more, the target may. Orders to re-wrap are dropped,
-// since everything is under new keys. Call it when Verify found nothing.
+// Finish declares the move finished: the source must not be used alone any more, then, once what somebody who knows the source
+// alone had begun is moved as well, the target may. Orders to re-wrap are dropped, since everything is under new keys. Call it
+// when Verify found nothing; it may be interrupted and repeated.
 func (c *Copy) Finish(ctx context.Context) error {
+	there, err := vault.MoveState(ctx, c.Vault.To())
+	if err != nil {
+		return err
+	}
+	if err := vault.SetMoveState(ctx, c.Vault.From(), vault.NoteMoved); err != nil {
+		return err
+	}
+	if there != vault.NoNote {
+		if err := c.late(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.noteKeys(ctx); err != nil {
+		return err
+	}
+	return vault.SetMoveState(ctx, c.Vault.To(), vault.NoNote)
+}
+
+// late moves what was begun in the source before that said that it was left: a first record, of which it had said by then that
+// there is none.
+func (c *Copy) late(ctx context.Context) error {
+	for {
+		if err := c.pause(ctx); err != nil {
+			return err
+		}
+		c.progress.Pass++
+		if moved, err := c.pass(ctx); err != nil || moved == 0 {
+			return err
+		}
+	}
+}
+
+// noteKeys puts the versions of the target's keys into the tenants' rows, and drops what was ordered for those of the source.
+func (c *Copy) noteKeys(ctx context.Context) error {
 	tenants, err := c.tenants(ctx)
 	if err != nil {
 		return err
@@ -316,8 +356,5 @@ func (c *Copy) Finish(ctx context.Context) error {
 	if _, err := c.DB.Ent.ExecContext(ctx, `DELETE FROM key_rotations`); err != nil {
 		return fmt.Errorf("dropping orders to re-wrap: %w", err)
 	}
-	if err := vault.SetMoveState(ctx, c.Vault.From(), vault.NoteMoved); err != nil {
-		return err
-	}
-	return vault.SetMoveState(ctx, c.Vault.To(), vault.NoNote)
+	return nil
 }

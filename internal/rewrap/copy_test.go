@@ -253,6 +253,68 @@ func TestCopy(t *testing.T) {
 	})
 }
 
+// TestForgottenProcess has a process that nobody told of the move make records in the source to its end: what it had begun when
+// the move is declared finished is moved, too, and after that it is told.
+func TestForgottenProcess(t *testing.T) {
+	eachMove(t, func(t *testing.T, m *move) {
+		forgotten := m.source(t)
+		record := func(ref vault.Ref) vault.Record {
+			dk, err := forgotten.NewDataKey(t.Context(), ref.Tenant)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := vault.SealRecord(dk, ref, vault.Header{Generation: 1, Attempt: uuid.New(), Origin: "exchange"}, secret.NewBytes([]byte("late")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		late, later := vault.Ref{Tenant: m.one.ID, Connection: uuid.New()}, vault.Ref{Tenant: m.one.ID, Connection: uuid.New()}
+		if _, _, err := forgotten.ReadRecord(t.Context(), late); !errors.Is(err, vault.ErrNotFound) {
+			t.Fatal(err)
+		}
+		m.prepare()
+		finishing, waited := false, 0
+		c := rewrap.NewCopy(rewrap.CopyOptions{DB: m.old.DB, Vault: m.pair(t), Lock: time.Millisecond, Batch: 3, Report: func(p rewrap.CopyProgress) {
+			if !finishing || !p.Waiting {
+				return
+			}
+			if waited++; waited > 1 {
+				return
+			}
+			if _, err := forgotten.WriteRecord(t.Context(), late, record(late), 0); err != nil {
+				t.Error(err)
+			}
+		}})
+		if _, err := c.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.verified(c, 0)
+		finishing = true
+		if err := c.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if waited == 0 {
+			t.Error("what was under way is not waited for")
+		}
+		if _, _, err := forgotten.ReadRecord(t.Context(), later); !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("beginning a record in what was left: got %v", err)
+		}
+		target := m.target(t)
+		r, _, err := target.ReadRecord(t.Context(), late)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := vault.OpenRecord(t.Context(), target, late, r); err != nil {
+			t.Error(err)
+		}
+		waited = 0
+		if err := c.Finish(t.Context()); err != nil || waited != 0 {
+			t.Errorf("finished once more: %v, after %d waits", err, waited)
+		}
+	})
+}
+
 // TestTurnBack begins a move and takes it back: the vault that was to be left has everything again.
 func TestTurnBack(t *testing.T) {
 	eachMove(t, func(t *testing.T, m *move) {

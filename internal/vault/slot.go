@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -178,19 +177,14 @@ func CheckAlone(ctx context.Context, v Movable) error {
 	}
 }
 
-// Alone lets a vault say "never written" only where it may be used alone: where records are on their way into it, or were moved
-// out of it, what it does not have is elsewhere. It asks once; the zero value has not asked yet.
-type Alone struct{ sure atomic.Bool }
-
-// NotFound is the error for a record that v does not have. Errors: ErrNotFound; ErrUnavailable where v must not be used alone.
-func (a *Alone) NotFound(ctx context.Context, v Movable) error {
-	if a.sure.Load() {
-		return ErrNotFound
-	}
+// NeverWritten is the error for a record that v does not have. A vault says "never written" only where it may be used alone:
+// where records are on their way into it, or were moved out of it, what it does not have is elsewhere. It is asked each time,
+// for a process may outlive a move that nobody told it of; what has no record is about to get its first one, which is rare.
+// Errors: ErrNotFound; ErrUnavailable where v must not be used alone.
+func NeverWritten(ctx context.Context, v Movable) error {
 	if err := CheckAlone(ctx, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	a.sure.Store(true)
 	return ErrNotFound
 }
 

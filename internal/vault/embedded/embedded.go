@@ -59,7 +59,6 @@ type Vault struct {
 	auth            authenticator
 	pepper          atomic.Pointer[secret.Bytes]
 	rings           *ringCache
-	alone           vault.Alone
 	closing         sync.Once
 }
 

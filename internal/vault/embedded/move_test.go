@@ -111,10 +111,13 @@ func TestNotAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { v.Close() })
+		ref := vault.Ref{Tenant: uuid.New(), Connection: uuid.New()}
+		if _, _, err := v.ReadRecord(t.Context(), ref); !errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("before: got %v", err)
+		}
 		if err := vault.SetMoveState(t.Context(), v, note); err != nil {
 			t.Fatal(err)
 		}
-		ref := vault.Ref{Tenant: uuid.New(), Connection: uuid.New()}
 		if _, _, err := v.ReadRecord(t.Context(), ref); !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrNotFound) {
 			t.Errorf("note %q: got %v", note, err)
 		}

@@ -24,7 +24,7 @@ func (v *Vault) ReadRecord(ctx context.Context, ref vault.Ref) (vault.Record, va
 	if err == nil {
 		r, err = s.Head()
 	} else if errors.Is(err, vault.ErrNotFound) {
-		err = v.alone.NotFound(ctx, v)
+		err = vault.NeverWritten(ctx, v)
 	}
 	if err != nil {
 		return vault.Record{}, cas, fmt.Errorf("reading a record: %w", err)

@@ -49,7 +49,6 @@ type Vault struct {
 	// service does everything but create and destroy tenant keys, which keeper does; they are one where there is one login.
 	service, keeper *identity
 	keys            *keyCache
-	alone           vault.Alone
 	gate            *gate
 	listing         listing
 	// headless is true once Vault has refused X-Vault-Forward.
