@@ -20,6 +20,7 @@ import (
 type adminSettings struct {
 	databaseSettings
 	vaultSettings
+	holdSettings
 	JSON bool `name:"json" help:"Print JSON, one object a line."`
 }
 
@@ -33,8 +34,11 @@ func (s adminSettings) open(ctx context.Context, catalogue *provider.Catalogue) 
 	if err := s.vaultSettings.check(); err != nil {
 		return nil, nil, err
 	}
-	p := parts{log: log, catalogue: catalogue, operator: tenancy.OperatorKey{}}
-	var err error
+	policy, err := s.policy()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := parts{log: log, catalogue: catalogue, operator: tenancy.OperatorKey{}, holdPolicy: policy}
 	if p.db, err = s.openMigrated(ctx, log); err != nil {
 		return nil, nil, err
 	}

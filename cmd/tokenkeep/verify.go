@@ -32,7 +32,8 @@ It may run beside a service: what looks wrong is looked at again under the grant
 spent. After a restore of the vault run it before the service is started again.
 
 While a vault is older than the database, the connections concerned are held: none of them ends before an operator says
---confirm-rollback, or the newer vault is back.`
+--confirm-rollback, or the newer vault is back. That binds --repair, too: where a hold stands, or so many records are missing
+that it raises one (TOKENKEEP_HOLD_MINIMUM within TOKENKEEP_HOLD_WINDOW), it ends no connection and says so.`
 }
 
 // errFindings ends a run that left something; the lines above it say what.
@@ -86,6 +87,8 @@ func (c *verifyCmd) line(t *terminal, f verify.Finding) error {
 	switch {
 	case f.Repaired:
 		remedy = "repaired: " + remedy
+	case f.Held:
+		remedy = "not repaired: " + remedy
 	case f.Mendable && c.Repair:
 		remedy = "not repaired, it is in use: run verify --repair again"
 	case f.Mendable:

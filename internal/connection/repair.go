@@ -64,9 +64,23 @@ func (s *Service) Reconcile(ctx context.Context, connectionID uuid.UUID, l grant
 	})
 }
 
-// Lost ends a connection whose record is gone or does not open. Errors: grant.ErrGone.
-func (s *Service) Lost(ctx context.Context, connectionID uuid.UUID, v grant.Verdict) error {
-	return s.repair(ctx, connectionID, func(ctx context.Context, tx *ent.Tx) error { return domain{s}.Failed(ctx, tx, connectionID, v) })
+// Lost ends a connection whose record is gone or does not open, as step says, unless a hold keeps it: then held is true, and
+// the connection fails until an operator decides. Errors: grant.ErrGone.
+func (s *Service) Lost(ctx context.Context, connectionID uuid.UUID, generation int64, step grant.SpendStep) (held bool, err error) {
+	alarm := func(context.Context) {}
+	err = s.repair(ctx, connectionID, func(ctx context.Context, tx *ent.Tx) error {
+		row, err := s.locked(ctx, tx, connectionID)
+		if err != nil || row.Generation != generation || row.State == connection.StateDISCONNECTED {
+			held = false
+			return err // what was judged is past
+		}
+		held, alarm, err = s.keeper.Lose(ctx, tx, row, step)
+		return err
+	})
+	if err == nil {
+		alarm(ctx)
+	}
+	return held, err
 }
 
 // Rebuild makes the row of a stored set that has none, under its old id. Subject, metadata and capabilities were in the

@@ -47,12 +47,48 @@ func (s *spend) rolledBack(ctx context.Context) (done bool, _ Refreshed, settled
 }
 
 // ending is the present connection as one that is about to end.
-func (s *spend) ending(cause hold.Cause) hold.Ending {
-	stored := s.row.ConsentedAt
-	if at := s.row.LastRefreshedAt; at != nil && at.After(stored) {
+func (s *spend) ending(cause hold.Cause) hold.Ending { return endingOf(s.row, cause) }
+
+// endingOf is a connection that is about to end, for the holds.
+func endingOf(row *ent.Connection, cause hold.Cause) hold.Ending {
+	stored := row.ConsentedAt
+	if at := row.LastRefreshedAt; at != nil && at.After(stored) {
 		stored = *at
 	}
-	return hold.Ending{Cause: cause, App: s.row.AppID, HeldBy: s.row.HeldBy, StoredAt: stored}
+	return hold.Ending{Cause: cause, App: row.AppID, HeldBy: row.HeldBy, StoredAt: stored}
+}
+
+// Lose settles, as part of tx, a row whose record is gone (StepMissing) or does not open (StepUnreadable) where no attempt
+// found it: the connection ends, unless the holds keep it, which held says. Call alarm when tx is through.
+func (k *Keeper) Lose(ctx context.Context, tx *ent.Tx, row *ent.Connection, step SpendStep) (held bool, alarm func(context.Context), err error) {
+	jitter := k.jitter()
+	v, ruling, end, err := k.ask(ctx, tx, endingOf(row, hold.Lost), func(b hold.Brake) Verdict {
+		return Braked(VerdictOnLoss(step), b, k.now(), row.FailureAttempts, jitter)
+	})
+	if err != nil {
+		return false, nil, err
+	}
+	v.Generation = row.Generation
+	if err := k.domain.Failed(ctx, tx, row.ID, v); err != nil {
+		return false, nil, err
+	}
+	return v.Held, ruling.Alarm, end()
+}
+
+// ask asks the holds, as part of tx, and judge with their answer. Run end when the verdict is written.
+func (k *Keeper) ask(ctx context.Context, tx *ent.Tx, e hold.Ending, judge func(hold.Brake) Verdict) (v Verdict, r *hold.Ruling, end func() error, err error) {
+	if r, err = k.holds.Ask(ctx, tx, e); err != nil {
+		return v, r, nil, err
+	}
+	switch v = judge(r.Brake); {
+	case v.Held:
+		v.Hold, err = r.Hold(ctx, tx, v.Reason)
+		return v, r, func() error { return r.Stopped(ctx, tx) }, err
+	case v.Disconnect:
+		return v, r, func() error { return r.Pass(ctx, tx) }, nil
+	default:
+		return v, r, func() error { return nil }, nil
+	}
 }
 
 // settleEnding settles what judge says. Where a hold could keep the connection from ending, the holds are asked in the same
@@ -64,18 +100,8 @@ func (s *spend) settleEnding(ctx context.Context, cause hold.Cause, judge func(h
 	}
 	var ruling *hold.Ruling
 	out, settled, err := s.settle(ctx, &v, func(ctx context.Context, tx *ent.Tx) (end func() error, err error) {
-		if ruling, err = s.holds.Ask(ctx, tx, s.ending(cause)); err != nil {
-			return nil, err
-		}
-		switch v = judge(ruling.Brake); {
-		case v.Held:
-			v.Hold, err = ruling.Hold(ctx, tx, v.Reason)
-			return func() error { return ruling.Stopped(ctx, tx) }, err
-		case v.Disconnect:
-			return func() error { return ruling.Pass(ctx, tx) }, nil
-		default:
-			return nil, nil
-		}
+		v, ruling, end, err = s.ask(ctx, tx, s.ending(cause), judge)
+		return end, err
 	})
 	if err == nil && ruling != nil {
 		ruling.Alarm(ctx)

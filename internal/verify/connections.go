@@ -111,8 +111,7 @@ func (v *Verifier) suspect(ctx context.Context, key grant.Key, connectionID uuid
 		if f.Kind == healthy || !v.Repair {
 			return nil
 		}
-		f.Kind, f.Repaired, err = v.mend(ctx, f.Kind, i)
-		return err
+		return v.mendInto(ctx, &f, i)
 	})
 	return v.looked(ctx, connectionID, f, err)
 }
@@ -131,6 +130,24 @@ func (v *Verifier) looked(ctx context.Context, connectionID uuid.UUID, f Finding
 	}
 }
 
+// mendInto mends and notes in the finding what became of it.
+func (v *Verifier) mendInto(ctx context.Context, f *Finding, i grant.Inspection) (err error) {
+	if step, lost := losses[f.Kind]; lost {
+		f.Held, err = v.Connections.Lost(ctx, i.Connection, i.Row.Generation, step)
+		if errors.Is(err, grant.ErrGone) {
+			f.Kind = healthy // deleted meanwhile
+			return nil
+		}
+		f.Repaired = err == nil && !f.Held
+		return err
+	}
+	f.Kind, f.Repaired, err = v.mend(ctx, f.Kind, i)
+	return err
+}
+
+// losses are the kinds that end a connection, which a hold may keep from it.
+var losses = map[Kind]grant.SpendStep{RecordMissing: grant.StepMissing, RecordUnreadable: grant.StepUnreadable}
+
 // mend does what the kind asks for; the kind that it returns is the one to be reported.
 func (v *Verifier) mend(ctx context.Context, kind Kind, i grant.Inspection) (Kind, bool, error) {
 	landed := grant.Landed{Set: i.Newest.Set, Generation: i.Newest.Generation, Escrowed: i.NewestEscrowed}
@@ -138,10 +155,6 @@ func (v *Verifier) mend(ctx context.Context, kind Kind, i grant.Inspection) (Kin
 	switch kind {
 	case RowBehind:
 		err = v.Connections.Reconcile(ctx, i.Connection, landed)
-	case RecordMissing:
-		err = v.lose(ctx, i, grant.StepMissing)
-	case RecordUnreadable:
-		err = v.lose(ctx, i, grant.StepUnreadable)
 	case RecordDeleted:
 		err = v.keeper.Erase(ctx, i.Connection)
 	case RecordDeletedLater:
@@ -155,13 +168,6 @@ func (v *Verifier) mend(ctx context.Context, kind Kind, i grant.Inspection) (Kin
 		return healthy, false, nil // deleted meanwhile
 	}
 	return kind, err == nil, err
-}
-
-// lose ends a connection that has nothing to spend.
-func (v *Verifier) lose(ctx context.Context, i grant.Inspection, step grant.SpendStep) error {
-	verdict := grant.VerdictOnLoss(step)
-	verdict.Generation = i.Row.Generation
-	return v.Connections.Lost(ctx, i.Connection, verdict)
 }
 
 // rebuild makes the row, unless something stands in the way.

@@ -58,8 +58,10 @@ type Finding struct {
 	Says     string `json:"says"`
 	Remedy   string `json:"remedy"`
 	Mendable bool   `json:"mendable"`
-	// Repaired is true where it was mended.
+	// Repaired is true where it was mended. Held is true where it was not, because so many connections would end that an
+	// operator has to confirm it first.
 	Repaired bool `json:"repaired"`
+	Held     bool `json:"held,omitempty"`
 }
 
 // text is what a kind says of itself.
@@ -91,9 +93,15 @@ var texts = map[Kind]text{
 	MetadataIndex:        {"the index of the metadata is not what the row says", "the index is written anew", true},
 }
 
+// heldRemedy takes the remedy's place where a hold keeps the connection.
+const heldRemedy = "too many would end with it, so the connection is held: put the newer vault back if there is one; otherwise say verify --confirm-rollback, and then verify --repair again"
+
 // described fills in what the kind says.
 func (f Finding) described() Finding {
 	t := texts[f.Kind]
 	f.Says, f.Remedy, f.Mendable = t.says, t.remedy, t.mendable
+	if f.Held {
+		f.Remedy = heldRemedy
+	}
 	return f
 }

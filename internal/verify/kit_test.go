@@ -32,9 +32,14 @@ type kit struct {
 // each runs the test on every database.
 func each(t *testing.T, test func(t *testing.T, k *kit)) {
 	t.Helper()
+	eachWith(t, servicetest.Options{}, test)
+}
+
+func eachWith(t *testing.T, o servicetest.Options, test func(t *testing.T, k *kit)) {
+	t.Helper()
 	t.Parallel()
 	servicetest.EachDatabase(t, func(t *testing.T, url string) {
-		k := &kit{Service: servicetest.New(t, url, servicetest.Options{}), t: t}
+		k := &kit{Service: servicetest.New(t, url, o), t: t}
 		k.file = k.FileVault(t)
 		k.one = k.Tenant(t, "one")
 		test(t, k)

@@ -3,14 +3,17 @@ package verify_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/ent"
 	"github.com/tokenkeep/tokenkeep/ent/revocationjob"
 	"github.com/tokenkeep/tokenkeep/internal/grant"
+	"github.com/tokenkeep/tokenkeep/internal/hold"
 	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 	"github.com/tokenkeep/tokenkeep/internal/verify"
 )
@@ -209,6 +212,46 @@ func TestOlderVaultRowWithoutRecord(t *testing.T) {
 		k.clean()
 		k.lives(c.ID, 2)
 	})
+}
+
+// TestManyRecordsMissing: a repair goes by the holds, as the service does. Below the threshold connections end, from there on
+// they are kept until an operator confirms.
+func TestManyRecordsMissing(t *testing.T) {
+	eachWith(t, servicetest.Options{Holds: hold.Policy{Minimum: 3}}, func(t *testing.T, k *kit) {
+		restore := k.backUpVault()
+		for _, name := range []string{"ada", "bob", "cy", "dan", "eve"} {
+			k.Connect(t, k.one, name)
+		}
+		k.Clock.Advance(time.Minute)
+		restore()
+		operator := tenant.NewContext(t.Context(), &tenant.Viewer{IsOperator: true})
+		if repaired, held := count(k.run(true)); repaired != 2 || held != 3 {
+			t.Fatalf("%d were repaired and %d held, want 2 and 3", repaired, held)
+		}
+		if repaired, held := count(k.run(true)); repaired != 0 || held != 3 {
+			t.Errorf("again: %d were repaired and %d held, want 0 and 3", repaired, held)
+		}
+		if seen, err := k.Holds.ConfirmRollback(operator); err != nil || seen.Kept != 3 || seen.Stopped != 3 {
+			t.Fatalf("got %+v, %v: want a hold that keeps 3", seen, err)
+		}
+		if repaired, held := count(k.run(true)); repaired != 3 || held != 0 {
+			t.Errorf("confirmed: %d were repaired and %d held, want 3 and 0", repaired, held)
+		}
+		k.clean()
+	})
+}
+
+// count counts what was repaired and what was held of the findings.
+func count(all []verify.Finding) (repaired, held int) {
+	for _, f := range all {
+		if f.Repaired {
+			repaired++
+		}
+		if f.Held {
+			held++
+		}
+	}
+	return repaired, held
 }
 
 func TestRecordThatDoesNotOpen(t *testing.T) {
