@@ -91,7 +91,7 @@ func TestForeignCostsWhatAbsentCosts(t *testing.T) {
 				counted += len(foreign)
 			}
 		}
-		if compared < 15 || counted < 2*compared {
+		if compared < 15 || counted < compared { // beside the statement that finds the caller, which is one, always
 			t.Errorf("compared %d calls with %d statements and calls in all: that is not what they cost", compared, counted)
 		}
 		t.Logf("%d calls compared, %d statements and calls of the vault in each half", compared, counted)
