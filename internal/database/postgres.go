@@ -52,6 +52,7 @@ func configure(c *pgx.ConnConfig) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
+	c.DialFunc = dialer(c.ConnectTimeout)
 }
 
 // postgresPool makes the pool; its times come back as UTC.
