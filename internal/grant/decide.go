@@ -145,6 +145,8 @@ const (
 	backoffBase       = 5 * time.Second
 	backoffCap        = 15 * time.Minute
 	misconfiguredWait = 5 * time.Minute
+	// longestAsked caps a provider's Retry-After: a token ends meanwhile, and one request an hour does no harm.
+	longestAsked = time.Hour
 )
 
 // FailedSpend is everything the verdict on a failed refresh depends on.
@@ -210,7 +212,7 @@ func judge(f FailedSpend) Verdict {
 		return v
 	default:
 		v.Class, v.Reason = ClassUnavailable, transientReason(f.Err)
-		v.NextAttemptAt = f.Now.Add(max(backoff(f.Attempts, f.Jitter), f.Err.RetryAfter))
+		v.NextAttemptAt = f.Now.Add(max(backoff(f.Attempts, f.Jitter), min(f.Err.RetryAfter, longestAsked)))
 		return v
 	}
 }

@@ -91,12 +91,15 @@ func TestJudgeTheRest(t *testing.T) {
 	}
 }
 
+// TestJudgeWaitsAsLongAsTheProviderAsks, but not for a day: tokens end meanwhile, and some refresh tokens too.
 func TestJudgeWaitsAsLongAsTheProviderAsks(t *testing.T) {
-	f := refusal(func(f *grant.FailedSpend) {
-		f.Err = &oauth.Error{Outcome: oauth.RateLimited, Status: 429, RetryAfter: 2 * time.Hour}
-	})
-	if got, want := grant.Judge(f).NextAttemptAt, noon.Add(2*time.Hour); !got.Equal(want) {
-		t.Errorf("got %v, want %v", got, want)
+	for asked, want := range map[time.Duration]time.Duration{20 * time.Minute: 20 * time.Minute, 24 * time.Hour: time.Hour} {
+		for _, outcome := range []oauth.Outcome{oauth.RateLimited, oauth.Unavailable, oauth.Unknown} {
+			f := refusal(func(f *grant.FailedSpend) { f.Err = &oauth.Error{Outcome: outcome, Status: 429, RetryAfter: asked} })
+			if got := grant.Judge(f).NextAttemptAt.Sub(noon); got != want {
+				t.Errorf("%s: asked for %v, waits for %v, want %v", outcome, asked, got, want)
+			}
+		}
 	}
 }
 
