@@ -1,6 +1,7 @@
 package refresh_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -133,6 +134,44 @@ func TestStop(t *testing.T) {
 			t.Errorf("%d were renewed, %d are under way", renewed, s.InFlight())
 		}
 		k.totals(2)
+	})
+}
+
+// TestStopGivesBack: who is told to stop while it claims gives all of it back at once, and begins nothing.
+func TestStopGivesBack(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		all := k.connect(3)
+		k.to(*all[2].NextRefreshAt)
+		due, err := k.Connections.DueNow(t.Context(), 10)
+		if err != nil || len(due) != 3 {
+			t.Fatalf("%d are due, %v", len(due), err)
+		}
+		told, stop := context.WithCancel(t.Context())
+		stop()
+		n, err := k.scheduler.Begin(told, due)
+		if n != 0 || err != nil || k.scheduler.InFlight() != 0 || k.OAuth.Calls("Refresh") != 0 {
+			t.Errorf("began %d, %v, %d under way, %d calls", n, err, k.scheduler.InFlight(), k.OAuth.Calls("Refresh"))
+		}
+		k.want(k.runOn(k.on(k.Process(t), refresh.Options{})), refresh.Done{Claimed: 3, Renewed: 3}) // no lease stands
+		k.totals(3)
+	})
+}
+
+// TestChosenTwice: what two looks chose has one worker, and costs no place for good.
+func TestChosenTwice(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		c := k.connect(1)[0]
+		k.to(*c.NextRefreshAt)
+		due, err := k.Connections.DueNow(t.Context(), 1)
+		if err != nil || len(due) != 1 {
+			t.Fatalf("%d are due, %v", len(due), err)
+		}
+		n, err := k.scheduler.Begin(t.Context(), append(due, due...))
+		k.scheduler.Wait()
+		if n != 1 || err != nil || k.scheduler.InFlight() != 0 {
+			t.Errorf("began %d, %v, %d under way", n, err, k.scheduler.InFlight())
+		}
+		k.totals(1)
 	})
 }
 

@@ -259,9 +259,15 @@ func (s *Scheduler) abort(chosen []connection.Due) {
 	}
 }
 
+// claimWithin bounds one claim.
+const claimWithin = 10 * time.Second
+
 // begin claims what was chosen and sets workers to it. What another process has got is left to it.
 func (s *Scheduler) begin(ctx context.Context, chosen []connection.Due) (int, error) {
-	got, err := s.Connections.ClaimDue(ctx, chosen, s.Lease)
+	// Who is told to stop must learn what it has claimed: a statement cut off may have claimed all the same, for the lease.
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimWithin)
+	got, err := s.Connections.ClaimDue(short, chosen, s.Lease)
+	cancel()
 	if err != nil {
 		s.abort(chosen)
 		return 0, err
@@ -274,6 +280,7 @@ func (s *Scheduler) begin(ctx context.Context, chosen []connection.Due) (int, er
 		if !mine[d.Connection] {
 			s.gates.leave(d.Lane, silent)
 		}
+		delete(mine, d.Connection) // chosen twice, it still has one worker, who leaves one place
 	}
 	if ctx.Err() != nil { // told to stop meanwhile
 		return 0, s.giveBack(got)
