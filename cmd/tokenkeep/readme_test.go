@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"github.com/alecthomas/kong"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,4 +89,58 @@ func waitRevoked(t *testing.T, zoom string) {
 			t.Fatalf("the grant was not revoked: %+v", ledger)
 		}
 	}
+}
+
+// TestReadmeSettings: the table names every setting of "tokenkeep serve" with its flag, and no other.
+func TestReadmeSettings(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := regexp.MustCompile(`(?s)\| setting \| flag of .serve. \|[^\n]*\n(.*?)\n\n`).FindSubmatch(text)
+	if table == nil {
+		t.Fatal("the README has no table of settings")
+	}
+	documented := map[string]string{}
+	for line := range strings.Lines(string(table[1])) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			t.Fatalf("not a row of three cells: %s", line)
+		}
+		words := regexp.MustCompile("`([^`]+)`")
+		names, flags := words.FindAllStringSubmatch(cells[1], -1), words.FindAllStringSubmatch(cells[2], -1)
+		for i, name := range names {
+			if documented[name[1]] = ""; i < len(flags) {
+				documented[name[1]] = flags[i][1]
+			}
+		}
+	}
+	served := settingsOf(t, "serve")
+	for env, flag := range served {
+		if got, ok := documented[env]; !ok || got != flag {
+			t.Errorf("%s (%s) is not in the table, or with another flag: %q", env, flag, got)
+		}
+	}
+	for env := range documented {
+		if _, ok := served[env]; !ok && strings.HasPrefix(env, "TOKENKEEP_") {
+			t.Errorf("the table has %s, which serve does not know", env)
+		}
+	}
+}
+
+// settingsOf returns the environment variables of a command and their flags.
+func settingsOf(t *testing.T, command string) map[string]string {
+	t.Helper()
+	parser, err := kong.New(&commands{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{}
+	i := slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == command })
+	for _, flag := range parser.Model.Children[i].Flags {
+		for _, env := range flag.Envs {
+			settings[env] = "--" + flag.Name
+		}
+	}
+	return settings
 }

@@ -3,7 +3,8 @@
 // Mechanism: whoever is about to end a connection asks here first, inside the transaction that would end it (Ask). Two
 // things are held: endings because a store lost or rolled back what it had (of the whole fleet), and endings of more than
 // a share of one app's connections within minutes. The first ending that is kept raises the hold, a row of its own, with
-// an entry in the operator's audit trail in the same transaction and one ERROR line in the log after it. The row of
+// an entry in the operator's audit trail in the same transaction and one ERROR line in the log after it, which is repeated
+// while the hold stands (watch.go). The row of
 // the counter is locked while it is decided whether a hold is raised, so that any number of replicas raise one. What is
 // counted and what follows are pure functions (brake.go).
 //

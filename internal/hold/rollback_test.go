@@ -33,6 +33,36 @@ func (k *kit) refusals(want int) {
 	}
 }
 
+// TestAStandingHoldIsNamedAgain: whoever raised it may have died before it said so. Each process names the holds that stand when
+// it starts, and every hour.
+func TestAStandingHoldIsNamedAgain(t *testing.T) {
+	each(t, nil, func(t *testing.T, k *kit) {
+		all, _ := k.rolledBack(1)
+		k.attempt(k.Service, k.one, all)
+		seen := k.alarm(1)
+		w := hold.NewWatcher(k.Holds, 0)
+		named := func(want int) {
+			t.Helper()
+			if _, err := w.RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := k.logs.count("ERROR", "a hold stands"); got != want || want > 0 && k.logs.count("ERROR", "hold="+hold.Name(seen.Hold)) != want+1 {
+				t.Errorf("the hold was named %d times, want %d", got, want)
+			}
+		}
+		named(1)
+		k.Clock.Advance(59 * time.Minute)
+		named(1)
+		k.Clock.Advance(time.Minute)
+		named(2)
+		if _, err := k.Holds.ConfirmRollback(k.operator()); err != nil {
+			t.Fatal(err)
+		}
+		k.Clock.Advance(2 * time.Hour)
+		named(2)
+	})
+}
+
 // TestRolledBackVault: none of the fleet ends, one alarm is raised, each token is tried once; and when the right vault is
 // back everything works again, with nothing lost.
 func TestRolledBackVault(t *testing.T) {

@@ -17,12 +17,19 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 )
 
-// Watcher ends holds that nothing needs any more. It is a loop: Start, Stop, RunOnce.
+// alarmAgain is how often a process says again that a hold stands: whoever raised it may have died before it could say so, and
+// whoever was told may have forgotten.
+const alarmAgain = time.Hour
+
+// Watcher ends holds that nothing needs any more, and names those that stand in the log: when it starts, and every hour. It is
+// a loop: Start, Stop, RunOnce.
 type Watcher struct {
 	s     *Service
 	every time.Duration
 	stop  context.CancelFunc
 	done  chan struct{}
+	// alarmed is when the holds that stood were named last.
+	alarmed time.Time
 }
 
 // NewWatcher returns a watcher that looks every so often; zero means every minute.
@@ -73,19 +80,42 @@ func (w *Watcher) RunOnce(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("listing holds: %w", err)
 	}
 	ended := 0
+	var left []*ent.Hold
 	for _, h := range standing {
-		if Subject(h.Subject) != Fleet && w.s.now().Sub(h.LastHeldAt) < quiet {
-			continue
-		}
-		ok, err := w.endUnused(ctx, h)
+		ok, err := w.endQuiet(ctx, h)
 		if err != nil {
 			return ended, err
 		}
 		if ok {
 			ended++
+		} else {
+			left = append(left, h)
 		}
 	}
+	w.alarm(ctx, left)
 	return ended, nil
+}
+
+// endQuiet is endUnused, but for the hold of an app that was needed within the last hour.
+func (w *Watcher) endQuiet(ctx context.Context, h *ent.Hold) (bool, error) {
+	if Subject(h.Subject) != Fleet && w.s.now().Sub(h.LastHeldAt) < quiet {
+		return false, nil
+	}
+	return w.endUnused(ctx, h)
+}
+
+// alarm names the holds that stand, unless this process did within the last hour. Each replica does: there is one line an
+// hour for a hold and a process, and none depends on another's life.
+func (w *Watcher) alarm(ctx context.Context, standing []*ent.Hold) {
+	now := w.s.now()
+	if now.Sub(w.alarmed) < alarmAgain {
+		return
+	}
+	w.alarmed = now
+	for _, h := range standing {
+		w.s.log.ErrorContext(ctx, "a hold stands: "+describe(h)+". They stay connected until an operator decides",
+			"hold", Name(h), "subject", Subject(h.Subject).String(), "reason", h.Reason, "raised", h.RaisedAt, "stopped", h.Stopped, "do", Advice(h))
+	}
 }
 
 // endUnused ends the hold unless it keeps something. Whoever raises it or adds to it is seen by this transaction or ends
