@@ -11,7 +11,6 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/internal/database"
 	"github.com/tokenkeep/tokenkeep/internal/id"
-	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 	"github.com/tokenkeep/tokenkeep/internal/vault/moving"
 )
@@ -70,7 +69,7 @@ func NewCopy(o CopyOptions) *Copy {
 // Prepare makes the target ready for processes that know both vaults: it hashes API keys as the source does, has a key for
 // each tenant, and says of itself that it must not be used alone. It moves nothing, and may be repeated. With turnBack it
 // may begin while a move in the other direction is unfinished, which nobody may be working on then.
-// Errors: vault.ErrPepper, vault.ErrMoving and those of the vaults.
+// Errors: vault.ErrPepper, vault.ErrMoving, vault.ErrNoKey (the source is not the service's vault) and those of the vaults.
 func (c *Copy) Prepare(ctx context.Context, turnBack bool) error {
 	from, to := c.Vault.From(), c.Vault.To()
 	left, err := vault.MoveState(ctx, from)
@@ -82,6 +81,9 @@ func (c *Copy) Prepare(ctx context.Context, turnBack bool) error {
 		return nil // it is finished
 	case left == vault.NoteArriving && !turnBack:
 		return fmt.Errorf("%w: one in the other direction is not finished: finish it, or stop every process of Tokenkeep and run this with --turn-back", vault.ErrMoving)
+	}
+	if err := c.belongs(ctx); err != nil {
+		return err
 	}
 	if err := c.carryPepper(ctx); err != nil {
 		return err
@@ -118,37 +120,6 @@ func (c *Copy) carryPepper(ctx context.Context) error {
 		err = fmt.Errorf("%w: the target does not hash as the source does, although it was given the source's pepper", vault.ErrPepper)
 	}
 	return err
-}
-
-// tenants are those that the source has a key of, the operator among them.
-func (c *Copy) tenants(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := c.DB.Ent.QueryContext(ctx, `SELECT id FROM tenants ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("listing tenants: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	all := []uuid.UUID{tenant.Operator}
-	for rows.Next() {
-		var u uuid.UUID
-		if err := rows.Scan(&u); err != nil {
-			return nil, fmt.Errorf("listing tenants: %w", err)
-		}
-		all = append(all, u)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("listing tenants: %w", err)
-	}
-	var living []uuid.UUID
-	for _, u := range all {
-		_, err := c.Vault.From().KeyInfo(ctx, u)
-		switch {
-		case err == nil:
-			living = append(living, u)
-		case !errors.Is(err, vault.ErrNoKey):
-			return nil, err
-		}
-	}
-	return living, nil
 }
 
 // Run moves everything and returns when a pass found nothing left. Errors: the context's, vault.ErrMoving (not prepared) and those

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -312,6 +313,41 @@ func TestForgottenProcess(t *testing.T) {
 		if err := c.Finish(t.Context()); err != nil || waited != 0 {
 			t.Errorf("finished once more: %v, after %d waits", err, waited)
 		}
+	})
+}
+
+// TestAnotherSource names a vault as the source that is not the service's: nothing may be said to have moved out of it.
+func TestAnotherSource(t *testing.T) {
+	eachMove(t, func(t *testing.T, m *move) {
+		m.old.Connect(t, m.one, "ada")
+		right, folder := m.server, m.folder
+		if m.intoEmbedded {
+			m.server = server.Start(t, server.Options{})
+		} else {
+			m.folder = t.TempDir()
+		}
+		c := m.copier()
+		if err := c.Prepare(t.Context(), false); !errors.Is(err, vault.ErrNoKey) || !strings.Contains(err.Error(), "TOKENKEEP_VAULT_FROM") {
+			t.Errorf("preparing: got %v", err)
+		}
+		if same, err := m.pair(t).SamePepper(t.Context()); err == nil && same {
+			t.Error("another vault's pepper was carried")
+		}
+		if got, err := c.Verify(t.Context(), func(rewrap.CopyFinding) error { return nil }); err == nil && got.Findings == 0 {
+			t.Errorf("verifying: got %+v", got)
+		}
+
+		// Where it is the right one and a tenant's key is in neither vault, the move is not finished in silence.
+		m.server, m.folder = right, folder
+		two := m.old.Tenant(t, "two")
+		m.prepare()
+		if err := m.pair(t).DestroyKey(t.Context(), two.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.copier().Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.verified(m.copier(), 1)
 	})
 }
 

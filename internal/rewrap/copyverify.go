@@ -56,6 +56,9 @@ func (c *Copy) Verify(ctx context.Context, report func(CopyFinding) error) (Copy
 			return v.CopyVerified, err
 		}
 	}
+	if err := v.keys(ctx); err != nil {
+		return v.CopyVerified, err
+	}
 	for _, u := range tenants {
 		if err := v.tenant(ctx, u); err != nil {
 			return v.CopyVerified, fmt.Errorf("verifying what is %s's: %w", id.Tenant.Format(u), err)
@@ -75,6 +78,22 @@ type copyVerifier struct {
 func (v *copyVerifier) found(tenant, object, says string) error {
 	v.Findings++
 	return v.report(CopyFinding{Tenant: tenant, Object: object, Says: says})
+}
+
+// keys sees that each tenant's key is somewhere: what is of a tenant without one is moved out of no vault.
+func (v *copyVerifier) keys(ctx context.Context) error {
+	keyless, err := v.keyless(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range keyless {
+		err := v.found(id.Tenant.Format(u), "key",
+			"neither vault has the tenant's key: is TOKENKEEP_VAULT_FROM the vault that the service has used? If it is, the key was destroyed, and tokenkeep tenant delete ends the tenant")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (v *copyVerifier) tenant(ctx context.Context, u uuid.UUID) error {
