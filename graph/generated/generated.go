@@ -2270,9 +2270,17 @@ type Mutation {
   updateConnection(input: UpdateConnectionInput!): UpdateConnectionPayload!
   "Erases the sealed tokens at once and revokes them at the provider in a durable job."
   deleteConnection(id: ID!): DeleteConnectionPayload!
-  "Refreshes now, whatever the expiry. At most one refresh runs for a connection at any time."
+  """
+  Refreshes now, whatever the expiry. At most one refresh runs for a connection at any time. RATE_LIMITED, with retryAfter, while
+  the provider asks for time (its own Retry-After); a back-off after other failures does not stop it.
+  """
   refreshConnection(id: ID!): RefreshConnectionPayload!
-  "A caller met a 401 with this version of the credential. Triggers at most one refresh for that version, and none within a minimum interval."
+  """
+  A caller met a 401 with this version of the credential. Triggers at most one refresh for that version, and none while the
+  credential, or the last attempt to refresh it, is younger than a minute, while a refresh is failing (it is repeated by itself),
+  or where a newer version is stored. The answer is the connection as it is then: ask for its credential again, and use that
+  where its version is higher. BAD_USER_INPUT for a version that never was.
+  """
   reportUnauthorized(connection: ID!, version: Int!): ReportUnauthorizedPayload!
   createOAuthApp(input: CreateOAuthAppInput!): CreateOAuthAppPayload!
   updateOAuthApp(input: UpdateOAuthAppInput!): UpdateOAuthAppPayload!

@@ -43,7 +43,10 @@ func (s *Service) ReportUnauthorized(ctx context.Context, connectionID uuid.UUID
 		return nil, err
 	case version < 1 || version > row.Generation:
 		return nil, errs.Input("version", "there is no version %d of this connection's credential; report the version that came with the credential", version)
-	case version < row.Generation, !s.worthRefreshing(row):
+	case version < row.Generation:
+		return row, nil
+	case !s.worthRefreshing(row):
+		s.log.InfoContext(ctx, "a 401 was reported, and is no reason to refresh now", "connection", id.Connection.Format(row.ID), "version", version, "failing", row.FailureClass != "")
 		return row, nil
 	}
 	patience, end := context.WithTimeout(ctx, s.readerWait)

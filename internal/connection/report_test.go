@@ -1,7 +1,10 @@
 package connection_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/ent/connection"
 	domain "github.com/tokenkeep/tokenkeep/internal/connection"
 	"github.com/tokenkeep/tokenkeep/internal/errs"
+	"github.com/tokenkeep/tokenkeep/internal/id"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
@@ -58,6 +62,22 @@ func TestReportWithinTheInterval(t *testing.T) {
 		}
 		k.totals(1, 2)
 	})
+}
+
+// TestReportThatRefreshesNothing leaves a line in the log, so that a caller whom nothing helps is found.
+func TestReportThatRefreshesNothing(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	s := servicetest.New(t, servicetest.SQLite(t), servicetest.Options{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+	one := s.Tenant(t, "one")
+	c := s.Connect(t, one, user)
+	if _, err := s.Connections.ReportUnauthorized(one.Ctx, c.ID, 1); err != nil {
+		t.Fatal(err)
+	}
+	want := `level=INFO msg="a 401 was reported, and is no reason to refresh now" connection=` + id.Connection.Format(c.ID) + " version=1 failing=false"
+	if !strings.Contains(text.String(), want) {
+		t.Errorf("got %q, want %q in it", text.String(), want)
+	}
 }
 
 // TestReportByManyInTwoProcesses is one refresh.
