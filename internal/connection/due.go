@@ -64,9 +64,14 @@ const (
 	dueJoin     = `JOIN oauth_apps a ON a.id = c.app_id LEFT JOIN tenants t ON t.id = c.tenant_id ORDER BY c.due`
 )
 
+// longestLease is longer than any claim lasts: one that lasts longer was made before the database's clock was set back,
+// and nobody should wait for that. Which token is spent the grant's lock decides, so that taking it does no harm.
+const longestLease = time.Hour
+
 // unclaimedSQL holds for rows that no scheduler has taken.
 func (s *Service) unclaimedSQL() string {
-	return `(claimed_until_ms IS NULL OR claimed_until_ms < ` + s.db.NowMillis() + `)`
+	now := s.db.NowMillis()
+	return fmt.Sprintf(`(claimed_until_ms IS NULL OR claimed_until_ms < %s OR claimed_until_ms > %s + %d)`, now, now, longestLease.Milliseconds())
 }
 
 // A row in either index is CONNECTED: whoever ends a connection takes it out. The statements do not ask again, for without

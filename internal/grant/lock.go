@@ -60,7 +60,7 @@ WHERE grant_locks.owner IS NULL OR grant_locks.until_ms < %s
 RETURNING COALESCE(unknown_generation, 0)`, now, l.ttl.Milliseconds(), now)
 	unknown, err := l.queryOne(ctx, query, string(key), owner)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ErrBusy
+		return nil, errors.Join(ErrBusy, l.shorten(ctx, key))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claiming a grant lock: %w", err)
@@ -70,6 +70,19 @@ RETURNING COALESCE(unknown_generation, 0)`, now, l.ttl.Milliseconds(), now)
 	held.stopped.Add(1)
 	go held.heartbeat(beat)
 	return held, nil
+}
+
+// shorten ends, one lock's life from now, a lock that lasts for longer than any does: the database's clock was set back
+// since it was written. Its owner, if there still is one, extends it by then; without one nobody would get past it until
+// the clock is there again.
+func (l *locks) shorten(ctx context.Context, key Key) error {
+	now := l.db.NowMillis()
+	_, err := l.db.Ent.ExecContext(ctx, fmt.Sprintf(`UPDATE grant_locks SET until_ms = %s + %d WHERE grant_key = $1 AND owner IS NOT NULL AND until_ms > %s + %d`,
+		now, l.ttl.Milliseconds(), now, 2*l.ttl.Milliseconds()), string(key))
+	if err != nil {
+		return fmt.Errorf("shortening a grant lock: %w", err)
+	}
+	return nil
 }
 
 // queryOne runs a statement that returns at most one number.

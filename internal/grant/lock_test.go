@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/tokenkeep/tokenkeep/internal/grant"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 )
@@ -67,5 +69,32 @@ func TestPanicLeavesNoHeartbeat(t *testing.T) {
 			k.Clock.Advance(time.Minute)
 		}
 		k.safe(c, 4)
+	})
+}
+
+// TestLockOfAClockThatWasAhead: who died while the database's clock was a year ahead does not keep the grant locked for a
+// year; who lives keeps the lock.
+func TestLockOfAClockThatWasAhead(t *testing.T) {
+	eachWith(t, servicetest.Options{}, func(t *testing.T, k *kit) {
+		c := k.connect()
+		const year = 365 * 24 * time.Hour
+		execute := func(query string, args ...any) {
+			t.Helper()
+			if _, err := k.DB.SQL().ExecContext(t.Context(), query, args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		execute("INSERT INTO grant_locks (grant_key, owner, until_ms, spending_generation) VALUES ($1, $2, $3, 1)",
+			c.GrantKey, uuid.New(), time.Now().Add(year).UnixMilli())
+		if _, err := k.refresh(c); !errors.Is(err, grant.ErrBusy) {
+			t.Fatalf("got %v, want ErrBusy", err)
+		}
+		if left := time.Until(time.UnixMilli(k.until())); left < 30*time.Second || left > 90*time.Second {
+			t.Fatalf("the lock lasts for %v, want what an owner has to extend it", left)
+		}
+		execute("UPDATE grant_locks SET until_ms = 1") // it was not extended
+		out, err := k.refresh(c)
+		k.refreshed(out, err, 2)
+		k.safe(c, 2)
 	})
 }

@@ -67,6 +67,17 @@ func TestCrashAfterClaim(t *testing.T) {
 	})
 }
 
+// TestClaimOfAClockThatWasAhead: a process that died while the database's clock was a year ahead leaves nothing claimed for
+// a year.
+func TestClaimOfAClockThatWasAhead(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		c := k.connect(1)[0]
+		k.to(*c.NextRefreshAt)
+		k.DB.Ent.Connection.UpdateOneID(c.ID).SetClaimedUntilMs(time.Now().AddDate(1, 0, 0).UnixMilli()).ExecX(k.one.System(t))
+		k.want(k.run(), refresh.Done{Claimed: 1, Renewed: 1})
+	})
+}
+
 // TestLateClaim: who was away for longer than the lease finds that another has done it, and gives back nothing that is
 // not his.
 func TestLateClaim(t *testing.T) {
