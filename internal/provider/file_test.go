@@ -163,3 +163,30 @@ func TestLoadErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestKeepAliveOfAnEntry is read, and lies inside the life of the refresh token, or the token would end first.
+func TestKeepAliveOfAnEntry(t *testing.T) {
+	for _, test := range []struct{ lives, says string }{
+		{"refreshTokenLife: 48h\n    keepAlive: 24h", ""},
+		{"keepAlive: 24h", ""},
+		{"refreshTokenLife: 24h\n    keepAlive: 24h", "keepAlive"},
+		{"refreshTokenLife: 24h\n    keepAlive: 48h", "keepAlive"},
+		{"keepAlive: -1h", "keepAlive"},
+		{"keepAlive: soon", "keepAlive"},
+	} {
+		c, err := provider.Builtin().Load(strings.NewReader(strings.Replace(yamlFile, "refreshTokenLife: 2160h", test.lives, 1)), "p.yaml")
+		if test.says != "" {
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%q: got %v, want it to name %s", test.lives, err, test.says)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", test.lives, err)
+			continue
+		}
+		if p, _ := c.Get("acme"); p.KeepAlive != 24*time.Hour {
+			t.Errorf("%q: kept alive every %v", test.lives, p.KeepAlive)
+		}
+	}
+}
