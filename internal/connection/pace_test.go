@@ -39,7 +39,10 @@ func TestPace(t *testing.T) {
 		"a token that outlives the keep-alive":     {life: 60 * day, unused: 365 * day, want: 60*day - 5*time.Minute},
 		"a refresh token that ends first, idle":    {life: 30 * day, of: provider.Provider{RefreshTokenLife: 9 * day}, unused: 365 * day, want: 6 * day},
 		"a refresh token that ends first, in use":  {life: 30 * day, of: provider.Provider{RefreshTokenLife: 9 * day}, want: 6 * day},
-		"a token without end":                      {of: zoom, wantNone: true},
+		"a token without end":                      {wantNone: true},
+		"no end told, a refresh token that ends":   {of: zoom, want: 60 * day},
+		"no end told, spread":                      {of: zoom, jitter: 1, want: 45 * day},
+		"no end told, the entry says when":         {of: provider.Provider{KeepAlive: 3 * day}, want: 3 * day},
 		"nothing to refresh with":                  {life: time.Hour, fixed: true, of: zoom, wantNone: true},
 		"nothing to refresh with, and never ended": {fixed: true, wantNone: true},
 	} {

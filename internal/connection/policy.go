@@ -77,17 +77,18 @@ func aheadOf(t token, jitter float64) time.Time {
 }
 
 // due is when a token is to be renewed, by one of two gears: in use, shortly before its end; idle, well inside the life
-// of the refresh token, and spread over a quarter of that time. Zero where it is not: it does not end, or nothing
-// renews it.
+// of the refresh token, and spread over a quarter of that time. Where no end of the token is known, it is kept alive if
+// the refresh token is known to end. Zero where it is not due: neither is known to end, or nothing renews it.
 func (p Pace) due(t token, used, now time.Time, of provider.Provider, jitter float64) time.Time {
-	if !t.renewable || t.expires.IsZero() {
+	ends := of.KeepAlive > 0 || of.RefreshTokenLife > 0
+	if !t.renewable || t.expires.IsZero() && !ends {
 		return time.Time{}
 	}
 	ahead, rest := aheadOf(t, jitter), p.rest(of)
 	idle := t.obtained.Add(rest - part(rest/4, jitter))
 	switch {
-	case (of.KeepAlive > 0 || of.RefreshTokenLife > 0) && idle.Before(ahead):
-		return idle // the refresh token would end before the access token does
+	case ends && (t.expires.IsZero() || idle.Before(ahead)):
+		return idle // the refresh token would end before the access token does, or before anybody learns that this has
 	case p.inUse(t, used, now), idle.Before(ahead):
 		return ahead
 	default:
@@ -121,11 +122,12 @@ type tokenTimes struct {
 
 // timesOf are a set's times; used is when the connection was last used or consented to.
 func (s *Service) timesOf(set grant.TokenSet, used time.Time) tokenTimes {
+	expires, out := set.ExpiresAt.UTC().Truncate(time.Microsecond), tokenTimes{}
 	if set.ExpiresAt.IsZero() {
-		return tokenTimes{}
+		expires = time.Time{}
+	} else {
+		out = tokenTimes{expiresAt: &expires, life: int64(set.Life() / time.Second)}
 	}
-	expires := set.ExpiresAt.UTC().Truncate(time.Microsecond)
-	out := tokenTimes{expiresAt: &expires, life: int64(set.Life() / time.Second)}
 	of, _ := s.catalogue.Get(set.Owner.Provider)
 	t := token{obtained: set.ObtainedAt, expires: expires, renewable: !set.RefreshToken.IsZero()}
 	if due := s.pace.due(t, used, s.now(), of, s.jitter()); !due.IsZero() {
