@@ -55,17 +55,27 @@ func (s vaultAddress) check() error {
 		return errors.New("VAULT_ADDR is not an address: set it to HashiCorp Vault's, such as https://vault.example.com:8200")
 	case (s.ClientCert == "") != (s.ClientKey == ""):
 		return errors.New("VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together: set both, or none where Vault does not ask for a certificate")
-	default:
-		return nil
 	}
+	if err := s.secure(&api.Config{HttpClient: &http.Client{Transport: newVaultTransport()}}); err != nil {
+		return fmt.Errorf("correct VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT and VAULT_CLIENT_KEY: %w", err)
+	}
+	return nil
+}
+
+func newVaultTransport() *http.Transport {
+	return &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
+}
+
+// secure puts the certificates that are named into a client's configuration.
+func (s vaultAddress) secure(config *api.Config) error {
+	return config.ConfigureTLS(&api.TLSConfig{CACert: s.CACert, CAPath: s.CAPath, ClientCert: s.ClientCert, ClientKey: s.ClientKey, TLSServerName: s.TLSServerName})
 }
 
 // client is a client of Vault's library without a token, for what needs no login. release closes its connections.
 func (s vaultAddress) client() (client *api.Client, release func(), err error) {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
+	transport := newVaultTransport()
 	config := &api.Config{Address: s.Addr, HttpClient: &http.Client{Transport: transport}}
-	err = config.ConfigureTLS(&api.TLSConfig{CACert: s.CACert, CAPath: s.CAPath, ClientCert: s.ClientCert, ClientKey: s.ClientKey, TLSServerName: s.TLSServerName})
-	if err != nil {
+	if err = s.secure(config); err != nil {
 		return nil, nil, err
 	}
 	if client, err = api.NewClient(config); err != nil {

@@ -38,10 +38,7 @@ available for what has moved; it loses nothing. Exit code 0 says that nothing is
 
 // Run prepares, moves or verifies.
 func (c *vaultCopyCmd) Run(t *terminal, sig signals) error {
-	if c.VaultFrom == "" {
-		return missing("vault-from", "TOKENKEEP_VAULT_FROM", "the vault that is being left, embedded or hashicorp; TOKENKEEP_VAULT is the one that is moved into")
-	}
-	if err := c.vaultSettings.check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
@@ -60,6 +57,19 @@ func (c *vaultCopyCmd) Run(t *terminal, sig signals) error {
 		err = fmt.Errorf("%w: the copy logs in with the policies tokenkeep, tokenkeep-keys and tokenkeep-mover of docs/vault.md", err)
 	}
 	return errors.Join(err, v.Close(), db.Close())
+}
+
+func (c *vaultCopyCmd) check() error {
+	switch {
+	case c.VaultFrom == "":
+		return missing("vault-from", "TOKENKEEP_VAULT_FROM", "the vault that is being left, embedded or hashicorp; TOKENKEEP_VAULT is the one that is moved into")
+	case c.TurnBack && !c.Prepare:
+		return errors.New("--turn-back goes with --prepare: stop every process of Tokenkeep, exchange TOKENKEEP_VAULT and TOKENKEEP_VAULT_FROM, and run tokenkeep vault copy --prepare --turn-back")
+	case c.Prepare && c.Verify:
+		return errors.New("--prepare and --verify are two steps: leave one of them out")
+	default:
+		return c.vaultSettings.check()
+	}
 }
 
 func (c *vaultCopyCmd) work(ctx context.Context, t *terminal, copier *rewrap.Copy) error {

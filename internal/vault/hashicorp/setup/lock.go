@@ -15,7 +15,7 @@ import (
 func (r *run) lock(ctx context.Context) (release func() error, err error) {
 	folder, err := os.Open(filepath.Dir(r.KeyFile))
 	if err != nil {
-		return nil, fmt.Errorf("keeping the unseal key: %w", err)
+		return nil, fmt.Errorf("keeping the unseal key: %w: make the folder, and let this command's user write to it", err)
 	}
 	for {
 		err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

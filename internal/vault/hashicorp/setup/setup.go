@@ -112,6 +112,9 @@ func (r *run) initialise(ctx context.Context, before bool) (root string, err err
 	if err := r.state.save(r.KeyFile); err != nil {
 		return "", err
 	}
+	if err := r.proveLogins(); err != nil {
+		return "", err
+	}
 	got, err := r.Client.Sys().InitWithContext(ctx, &api.InitRequest{SecretShares: 1, SecretThreshold: 1})
 	if err != nil {
 		return "", fmt.Errorf("initialising: %w", err)
@@ -156,7 +159,7 @@ func (r *run) await(ctx context.Context, wanted func(*api.HealthResponse) bool) 
 			return health, nil
 		}
 		if pause(ctx) != nil {
-			return nil, fmt.Errorf("waiting for Vault at %s: %w", r.Client.Address(), errors.Join(ctx.Err(), err))
+			return nil, fmt.Errorf("waiting for Vault at %s: %w: correct VAULT_ADDR, or start it", r.Client.Address(), errors.Join(ctx.Err(), err))
 		}
 	}
 }
@@ -171,6 +174,15 @@ func pause(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// proveLogins sees that secret ids can be kept, before anything is made.
+func (r *run) proveLogins() error {
+	f, err := os.CreateTemp(r.LoginDir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("keeping the secret ids: %w: make the folder, and let this command's user write to it", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // loginsExist reports whether the service has what it logs in with.
