@@ -56,9 +56,7 @@ func decode(r *http.Request, out *reply) (*graphql.RawParams, *refusal) {
 
 // fromBody reads a JSON body. What it says about a body that it cannot read never quotes the body.
 func fromBody(r *http.Request, e *envelope) *refusal {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset, given := params["charset"]
-	if err != nil || media != typeJSON || given && !strings.EqualFold(charset, "utf-8") {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return &refusal{http.StatusUnsupportedMediaType, errs.New(errs.BadUserInput, "send the body as Content-Type: %s in UTF-8", typeJSON)}
 	}
 	d := json.NewDecoder(r.Body)
@@ -70,6 +68,16 @@ func fromBody(r *http.Request, e *envelope) *refusal {
 		return bad("", "the body goes on after its JSON object: one operation makes a request")
 	}
 	return nil
+}
+
+// isJSON reports whether a Content-Type is JSON in UTF-8.
+func isJSON(contentType string) bool {
+	if contentType == typeJSON { // as nearly everybody writes it
+		return true
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	charset, given := params["charset"]
+	return err == nil && media == typeJSON && (!given || strings.EqualFold(charset, "utf-8"))
 }
 
 func unreadable(err error) *refusal {

@@ -56,6 +56,7 @@ type terminal struct {
 }
 
 func main() {
+	collectLess()
 	s, release := catchSignals()
 	code := run(os.Args[1:], s, &terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Exit)
 	release()

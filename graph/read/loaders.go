@@ -2,6 +2,7 @@ package read
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,26 +19,31 @@ const gather = 300 * time.Microsecond
 // Loaders read what the rows of one response refer to, each kind in one query and each row once. They live as long as a
 // request: another caller's rows are never in them.
 type Loaders struct {
+	reader *Reader
+	// made is for apps and tenants: most requests need neither.
+	made    sync.Once
 	apps    *dataloadgen.Loader[uuid.UUID, *ent.OAuthApp]
 	tenants *dataloadgen.Loader[uuid.UUID, *ent.Tenant]
 }
 
 // Loaders makes the loaders of one request.
-func (r *Reader) Loaders() *Loaders {
+func (r *Reader) Loaders() *Loaders { return &Loaders{reader: r} }
+
+func (l *Loaders) make() {
 	options := []dataloadgen.Option{dataloadgen.WithWait(gather), dataloadgen.WithBatchCapacity(page.MaxSize)}
-	return &Loaders{
-		apps:    dataloadgen.NewLoader(batch(r.apps, func(a *ent.OAuthApp) uuid.UUID { return a.ID }), options...),
-		tenants: dataloadgen.NewLoader(batch(r.TenantsByID, func(t *ent.Tenant) uuid.UUID { return t.ID }), options...),
-	}
+	l.apps = dataloadgen.NewLoader(batch(l.reader.apps, func(a *ent.OAuthApp) uuid.UUID { return a.ID }), options...)
+	l.tenants = dataloadgen.NewLoader(batch(l.reader.TenantsByID, func(t *ent.Tenant) uuid.UUID { return t.ID }), options...)
 }
 
 // App is the app that a row names; nil where the caller may not see it.
 func (l *Loaders) App(ctx context.Context, id uuid.UUID) (*ent.OAuthApp, error) {
+	l.made.Do(l.make)
 	return l.apps.Load(ctx, id)
 }
 
 // Tenant is the tenant that a row names; nil where the caller may not see it.
 func (l *Loaders) Tenant(ctx context.Context, id uuid.UUID) (*ent.Tenant, error) {
+	l.made.Do(l.make)
 	return l.tenants.Load(ctx, id)
 }
 

@@ -72,7 +72,10 @@ func (db *DB) ask(ctx context.Context, a *ask) error {
 	if err != nil {
 		return err
 	}
-	return scanAnswers(rows, []*ask{a})
+	if err := scanAnswers(rows, []*ask{a}); err != nil {
+		return err
+	}
+	return a.err
 }
 
 // scanAnswers gives each ask its answer.
@@ -99,10 +102,11 @@ func scanAnswer(rows *sql.Rows, asks []*ask) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(scopes, &k.Scopes); err != nil {
-		return fmt.Errorf("reading an API key's scopes: %w", err)
-	}
 	a := asks[n]
+	if err := json.Unmarshal(scopes, &k.Scopes); err != nil { // one spoiled row is nothing to the others
+		a.err = fmt.Errorf("reading an API key's scopes: %w", err)
+		return nil
+	}
 	k.Hash = a.hash
 	a.key = k
 	if state != nil {

@@ -69,6 +69,28 @@ func TestCallerKey(t *testing.T) {
 	})
 }
 
+// TestSpoiledKey: a row whose scopes cannot be read is its own caller's trouble, whoever asks beside him.
+func TestSpoiledKey(t *testing.T) {
+	servicetest.EachDatabase(t, func(t *testing.T, url string) {
+		s := servicetest.New(t, url, servicetest.Options{})
+		good, bad := newHome(t, s, "good"), newHome(t, s, "bad")
+		if _, err := s.DB.SQL().ExecContext(t.Context(), "UPDATE api_keys SET scopes = '{}' WHERE id = $1", bad.key.ID); err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for n := range 100 {
+			group.Go(func() {
+				h := []home{good, bad}[n%2]
+				k, err := s.DB.CallerKey(t.Context(), h.key.Hash)
+				if (err == nil) != (h == good) || (k != nil) != (h == good) {
+					t.Errorf("a good key: %t, got %v, %v", h == good, k, err)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
 // TestCallersTogether: whoever asks at the same time gets his own answer, and one who leaves spoils nobody's.
 func TestCallersTogether(t *testing.T) {
 	servicetest.EachDatabase(t, func(t *testing.T, url string) {

@@ -70,7 +70,9 @@ func (t *together) run() {
 	for asks := t.next(); len(asks) != 0; asks = t.next() {
 		err := t.answer(asks)
 		for _, a := range asks {
-			a.err = err
+			if err != nil {
+				a.err = err
+			}
 			close(a.done)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"go.jetify.com/typeid"
+	"go.jetify.com/typeid/base32"
 )
 
 // Prefix names a kind of object.
@@ -38,11 +39,7 @@ func New() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 
 // Format returns the id of u with the prefix.
 func (p Prefix) Format(u uuid.UUID) string {
-	t, err := typeid.FromUUIDBytesWithPrefix(string(p), u[:])
-	if err != nil { // prefixes are constants of this package and a UUID has 16 bytes
-		panic(fmt.Sprintf("formatting a %s id: %v", p, err))
-	}
-	return t.String()
+	return string(p) + "_" + base32.Encode(u)
 }
 
 // Parse returns the UUID of an id that must have this prefix. Errors: ErrMalformed.

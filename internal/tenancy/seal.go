@@ -18,6 +18,9 @@ import (
 // changes.
 const sealDomain = "tokenkeep.apikey.row.1\x00"
 
+// sealRoom is enough for the rights of nearly every key, in bytes.
+const sealRoom = 256
+
 // rights are what a key's row says the key may do. The hash binds the row to the key; the seal, a second HMAC under the
 // vault's pepper, binds the rights to both. Without it whoever can write the database could move his own key's row into
 // another tenant, or give it scopes or time.
@@ -34,15 +37,16 @@ func rightsOf(k *ent.APIKey) rights {
 
 // encode writes the rights so that no two of them have the same bytes.
 func (r rights) encode() []byte {
-	out := []byte(sealDomain)
+	out := append(make([]byte, 0, sealRoom), sealDomain...)
 	out = append(append(out, r.id[:]...), r.tenant[:]...)
 	expires := int64(0) // 1970 stands for never: no key is made that has expired
 	if r.expiresAt != nil {
 		expires = r.expiresAt.UnixMicro()
 	}
 	out = binary.BigEndian.AppendUint64(out, uint64(expires)) // #nosec G115 -- only its bits matter
-	scopes := slices.Sorted(slices.Values(r.scopes))
-	for _, field := range append(scopes, string(r.hash)) {
+	fields := append(make([]string, 0, len(r.scopes)+1), r.scopes...)
+	slices.Sort(fields)
+	for _, field := range append(fields, string(r.hash)) {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(field))) // #nosec G115 -- a scope, or 32 bytes
 		out = append(out, field...)
 	}
