@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"github.com/alecthomas/kong"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
 )
