@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeep/tokenkeep/internal/refresh"
 	"github.com/tokenkeep/tokenkeep/internal/secret"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
+	"github.com/tokenkeep/tokenkeep/internal/tenant"
 	"github.com/tokenkeep/tokenkeep/internal/vault"
 	"github.com/tokenkeep/tokenkeep/internal/zoomsim"
 )
@@ -292,5 +293,34 @@ func TestReaderOfADeadGrantAsksForItsApp(t *testing.T) {
 			t.Fatalf("got %+v", r)
 		}
 		k.read(all[2].ID, 2)
+	})
+}
+
+// TestTroubleOfOneTenant: a tenant whose records cannot be opened, because its key is gone from a vault that is well, keeps
+// nobody else's refreshes waiting.
+func TestTroubleOfOneTenant(t *testing.T) {
+	each(t, func(t *testing.T, k *kit) {
+		k.connect(40)
+		other := k.Tenant(t, "other")
+		k.Clock.Advance(time.Minute)
+		free := k.Connect(t, other, "free")
+		trouble := func(ctx context.Context) error {
+			if tenant.FromContext(ctx).Tenant == k.one.ID {
+				return vault.ErrNoKey
+			}
+			return nil
+		}
+		k.Vault.Before("UnwrapDataKeys", trouble)
+		k.Vault.Before("NewDataKey", trouble)
+		k.to(*free.NextRefreshAt)
+		s := k.on(k.Service, refresh.Options{Workers: 4, Jitter: func() float64 { return 0.5 }})
+		renewed := 0
+		for range 20 { // the lead is at least five minutes
+			renewed += k.runOn(s).Renewed
+			k.Clock.Advance(time.Second)
+		}
+		if renewed != 1 {
+			t.Errorf("%d renewed, %d asked for, the other tenant is at generation %d", renewed, k.OAuth.Calls("Refresh"), k.Row(t, free.ID).Generation)
+		}
 	})
 }

@@ -85,6 +85,8 @@ type Scheduler struct {
 	// odd is 1 where the lanes have the place that is left over when places are halved, and 0 where the intake has it.
 	odd  int
 	away away
+	// troubled are tenants that rest after faults of our own.
+	troubled troubled
 	// freed yields a value when a worker has ended.
 	freed   chan struct{}
 	workers sync.WaitGroup

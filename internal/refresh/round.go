@@ -14,7 +14,7 @@ import (
 // Done counts what was done.
 type Done struct {
 	// Claimed counts the refreshes that were taken, Parked those that were moved to their app's lane, PutOff those of
-	// suspended tenants.
+	// tenants that are suspended or in trouble.
 	Claimed, Parked, PutOff int
 	// How the refreshes ended; Faults are those that our own side kept from being made.
 	Renewed, Refused, Limited, Troubled, Skipped, Faults int
@@ -188,15 +188,19 @@ func (s *Scheduler) fromIntake(ctx context.Context, room int) (chosen []connecti
 	return chosen, did, err
 }
 
-// putOff makes what belongs to suspended tenants due much later, and counts it.
-func (s *Scheduler) putOff(ctx context.Context, due []connection.Due) (int, error) {
-	var suspended []connection.Due
+// putOff makes due later what belongs to tenants that rest, and counts it.
+func (s *Scheduler) putOff(ctx context.Context, due []connection.Due) (n int, err error) {
+	now, later := s.Now(), map[time.Time][]connection.Due{}
 	for _, d := range due {
-		if d.Suspended {
-			suspended = append(suspended, d)
+		if until := s.restsUntil(d, now); now.Before(until) {
+			later[until] = append(later[until], d)
 		}
 	}
-	return len(suspended), s.Connections.PutOff(ctx, suspended, s.Now().Add(suspendedFor))
+	for until, some := range later {
+		n += len(some)
+		err = errors.Join(err, s.Connections.PutOff(ctx, some, until))
+	}
+	return n, err
 }
 
 // blocked are those for which their app has no room now.
@@ -208,7 +212,7 @@ func (s *Scheduler) blocked(due []connection.Due) []connection.Due {
 		if !known {
 			left = s.gates.room(d.Lane)
 		}
-		if !d.Suspended && left <= 0 {
+		if !s.rests(d) && left <= 0 {
 			blocked = append(blocked, d)
 		}
 		room[d.Lane.App] = left - 1
@@ -217,11 +221,11 @@ func (s *Scheduler) blocked(due []connection.Due) []connection.Due {
 }
 
 // choose takes places in the gates for as many as there is room, and returns those that got none because of their app or
-// provider. Those of suspended tenants are neither.
+// provider. Those of tenants that rest are neither.
 func (s *Scheduler) choose(ctx context.Context, due []connection.Due, room int) (chosen, blocked []connection.Due, err error) {
 	for _, d := range due {
 		switch {
-		case d.Suspended:
+		case s.rests(d):
 		case len(chosen) >= room:
 			return chosen, blocked, nil
 		case !s.gates.enter(d.Lane):
@@ -310,9 +314,10 @@ func (s *Scheduler) work(d connection.Due) {
 	s.counts.add(did)
 	s.gates.leave(d.Lane, v)
 	if err != nil {
-		s.away.fault(ctx, s, err)
+		s.fault(ctx, d, err)
 	} else if v != silent {
 		s.away.well()
+		s.troubled.well(d.Tenant)
 	}
 	select {
 	case s.freed <- struct{}{}:
