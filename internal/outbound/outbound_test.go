@@ -168,6 +168,33 @@ func TestProxyOfTheOperator(t *testing.T) {
 	}
 }
 
+// TestProxyIsNoTarget: that the proxy may be private lets nobody name it, past the proxy, as what is to be called.
+func TestProxyIsNoTarget(t *testing.T) {
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer proxy.Close()
+	u, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As with http.ProxyFromEnvironment, which sends nothing that is on loopback, or in NO_PROXY, by the proxy.
+	c := client(t, outbound.Options{Proxy: func(r *http.Request) (*url.URL, error) {
+		if r.URL.Hostname() == "127.0.0.1" {
+			return nil, nil
+		}
+		return u, nil
+	}})
+	if err := get(c, "http://provider.example.com/token"); err != nil {
+		t.Fatal(err)
+	}
+	if err := get(c, proxy.URL+"/admin"); !errors.Is(err, outbound.ErrRefused) {
+		t.Errorf("the proxy itself: got %v", err)
+	}
+	if got := asked.Load(); got != 1 {
+		t.Errorf("the proxy was asked %d times, want once", got)
+	}
+}
+
 // names is a DNS server that answers every question with loopback.
 type names struct {
 	conn  net.PacketConn

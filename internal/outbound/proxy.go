@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -32,18 +33,27 @@ func (p *proxies) add(address string) {
 	p.known[address] = true
 }
 
-// noting wraps a proxy function so that the dialer knows a proxy's address from a target's.
+// noting wraps a proxy function so that the dialer knows a proxy's address from a target's. A target that is at a proxy's
+// address and is not reached by one is refused: the dialer could not tell them apart. Errors: ErrRefused.
 func (d *dialer) noting(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(r *http.Request) (*url.URL, error) {
 		u, err := proxy(r)
-		if err == nil && u != nil {
-			d.proxies.add(net.JoinHostPort(u.Hostname(), portOf(u)))
+		switch {
+		case err != nil:
+			return nil, err
+		case u != nil:
+			d.proxies.add(addressOf(u))
+		case d.proxies.has(addressOf(r.URL)):
+			return nil, fmt.Errorf("%w: it is the proxy's", ErrRefused)
 		}
-		return u, err
+		return u, nil
 	}
 }
 
-// portOf is the port that net/http dials for a proxy.
+// addressOf is what net/http dials for a URL.
+func addressOf(u *url.URL) string { return net.JoinHostPort(u.Hostname(), portOf(u)) }
+
+// portOf is the port that net/http dials for a proxy or a target.
 func portOf(u *url.URL) string {
 	switch {
 	case u.Port() != "":
