@@ -90,6 +90,9 @@ WHERE next_refresh_at <= $1 AND %s ORDER BY next_refresh_at LIMIT %d) c %s`,
 		dueColumns, s.unclaimedSQL(), limit, dueJoin)
 }
 
+// laneSettings have PostgreSQL walk along the lane's index.
+const laneSettings = `SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)`
+
 // DueInLane returns refreshes that wait for their app and are not claimed, those that have waited longest first.
 func (s *Service) DueInLane(ctx context.Context, app uuid.UUID, limit int) ([]Due, error) {
 	if s.db.Dialect != dialect.Postgres {
@@ -98,7 +101,7 @@ func (s *Service) DueInLane(ctx context.Context, app uuid.UUID, limit int) ([]Du
 	// A lane fills within seconds, long before statistics tell of it, and PostgreSQL would take it for short and sort it.
 	var due []Due
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *ent.Tx) (err error) {
-		if _, err := tx.ExecContext(ctx, `SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)`); err != nil {
+		if _, err := tx.ExecContext(ctx, laneSettings); err != nil {
 			return fmt.Errorf("asking for the index: %w", err)
 		}
 		due, err = readDue(ctx, tx, s.dueInLaneSQL(limit), app)

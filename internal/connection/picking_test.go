@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tokenkeep/tokenkeep/ent/connection"
+	tokens "github.com/tokenkeep/tokenkeep/internal/connection"
 	"github.com/tokenkeep/tokenkeep/internal/servicetest"
 )
 
@@ -29,8 +30,8 @@ func TestPickingUsesItsIndexes(t *testing.T) {
 			}
 			k.planned(now, "connection_next_refresh_at", k.Clock.Now())
 			k.planned(now, "connection_next_refresh_at", k.Clock.Now().Add(time.Hour)) // everything is due
-			if statistics {                                                            // DueInLane does not rely on them
-				k.planned(lane, "connection_app_id_waiting_since", k.one.App.ID)
+			if plan := k.lanePlan(lane); !strings.Contains(plan, "connection_app_id_waiting_since") || strings.Contains(plan, "Sort") || strings.Contains(plan, "Bitmap") {
+				t.Errorf("with statistics %t the lane's plan sorts, or walks along another index:\n%s", statistics, plan)
 			}
 			k.planned(lanes, "connection_app_id_waiting_since", uuid.Nil)
 		}
@@ -47,6 +48,40 @@ func (k *kit) planned(query, index string, arg any) {
 		}
 	}
 }
+
+// lanePlan is how the database carries out what DueInLane asks, in a transaction as it is there.
+func (k *kit) lanePlan(query string) string {
+	k.t.Helper()
+	if k.DB.Dialect == dialect.SQLite {
+		return k.plan(query, k.one.App.ID)
+	}
+	tx, err := k.DB.SQL().BeginTx(k.t.Context(), nil)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(k.t.Context(), tokens.LaneSettings); err != nil {
+		k.t.Fatal(err)
+	}
+	rows, err := tx.QueryContext(k.t.Context(), "EXPLAIN "+query, k.one.App.ID)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var plan strings.Builder
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			k.t.Fatal(err)
+		}
+		fmt.Fprintln(&plan, line)
+	}
+	if err := rows.Err(); err != nil {
+		k.t.Fatal(err)
+	}
+	return plan.String()
+}
+
 func (k *kit) exec(query string) {
 	k.t.Helper()
 	if _, err := k.DB.SQL().ExecContext(k.t.Context(), query); err != nil {
