@@ -440,6 +440,7 @@ func TestCopyStorm(t *testing.T) {
 			}
 		}
 		m.old.Clock.Advance(time.Minute)
+		m.old.Clock.Tick(time.Microsecond)
 		m.prepare()
 		processes := []*servicetest.Service{m.old, m.process(m.both), m.process(m.both)}
 		ctx, stop := context.WithCancel(t.Context())
